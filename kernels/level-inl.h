@@ -1,0 +1,34 @@
+// All the arithmetic, compiled for one instruction set: each level file names its namespace (PG_TF_LEVEL) and vector
+// width (PG_TF_VECTOR_BYTES) and includes this file once. The inner headers build on one another in this order.
+
+#include <math.h>
+#include <stdint.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include "kernels/voxelize.h"
+
+#include "kernels/vector-inl.h"
+
+#include "kernels/factors-inl.h"
+
+#include "kernels/forward-inl.h"
+#include "kernels/gradient-inl.h"
+
+#define PG_TF_STRING(x) #x
+#define PG_TF_NAME(x) PG_TF_STRING(x)
+
+namespace pg_tf {
+namespace PG_TF_LEVEL {
+
+template <typename T>
+constexpr KernelTable<T> Table() {
+  return {{kTileRows, Tile<T>::kDepth, Simd<T>::kLanes}, Factors, Forward, Gradient};
+}
+
+extern const Level kLevel;
+const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(), Table<double>()};
+
+}  // namespace PG_TF_LEVEL
+}  // namespace pg_tf

@@ -1,0 +1,53 @@
+// What the OpKernels ask of their inputs. Every error names the argument, the molecule, the atom and the value.
+
+#ifndef PG_TF_KERNELS_VALIDATE_H_
+#define PG_TF_KERNELS_VALIDATE_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "tensorflow/core/framework/tensor.h"
+
+namespace pg_tf {
+
+// The one kind of error that bad input gives; the parts are put together.
+template <typename... Parts>
+absl::Status InvalidArgument(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+// The grid that an op's attributes describe.
+struct GridSpec {
+  int64_t shape[3];
+  int64_t num_channels;
+  bool channels_last;
+
+  int64_t voxels() const { return shape[0] * shape[1] * shape[2] * num_channels; }
+};
+
+// Extents of at least one, and a size in voxels that an int64 can hold.
+absl::Status ValidateGridSpec(const GridSpec& spec);
+
+// That a batch of such grids fits into an int64 and into the memory of the machine.
+absl::Status ValidateGridSize(const GridSpec& spec, int64_t batch_size, int64_t bytes_per_voxel);
+
+// Row splits from 0 to num_atoms that never fall.
+absl::Status ValidateRowSplits(const tensorflow::Tensor& row_splits, int64_t num_atoms);
+
+// Shapes of coords and channels, and that the coordinates of real atoms are finite.
+template <typename T>
+absl::Status ValidateCoords(const tensorflow::Tensor& coords, const tensorflow::Tensor& channels,
+                            const tensorflow::Tensor& row_splits);
+
+// Everything that PgTf>Voxelize and its gradient take; to be called after ValidateCoords.
+template <typename T>
+absl::Status ValidateAtoms(const tensorflow::Tensor& channels, const tensorflow::Tensor& weights,
+                           const tensorflow::Tensor& sigma, const tensorflow::Tensor& row_splits, int64_t num_channels);
+
+template <typename T>
+absl::Status ValidateBox(const tensorflow::Tensor& origin, const tensorflow::Tensor& lengths, int64_t batch_size);
+
+}  // namespace pg_tf
+
+#endif  // PG_TF_KERNELS_VALIDATE_H_
