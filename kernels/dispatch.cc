@@ -7,7 +7,7 @@ namespace pg_tf {
 namespace baseline {
 extern const Level kLevel;
 }
-#if defined(__x86_64__)
+#if defined(PG_TF_HAVE_X86)
 namespace avx2 {
 extern const Level kLevel;
 }
@@ -18,7 +18,7 @@ extern const Level kLevel;
 
 std::vector<const Level*> SupportedLevels() {
   std::vector<const Level*> levels = {&baseline::kLevel};
-#if defined(__x86_64__)
+#if defined(PG_TF_HAVE_X86)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
     levels.push_back(&avx2::kLevel);

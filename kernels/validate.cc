@@ -14,13 +14,6 @@ namespace {
 
 using ::tensorflow::Tensor;
 
-std::string Place(const Tensor& row_splits, int64_t atom) {
-  const auto splits = row_splits.vec<int64_t>();
-  int64_t molecule = 0;
-  while (molecule + 2 < splits.size() && splits(molecule + 1) <= atom) ++molecule;
-  return "molecule " + std::to_string(molecule) + ", atom " + std::to_string(atom - splits(molecule));
-}
-
 int64_t PhysicalMemory() { return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE); }
 
 std::string ShapeText(const GridSpec& spec) {
@@ -30,6 +23,13 @@ std::string ShapeText(const GridSpec& spec) {
 }
 
 }  // namespace
+
+std::string AtomPlace(const Tensor& row_splits, int64_t atom) {
+  const auto splits = row_splits.vec<int64_t>();
+  int64_t molecule = 0;
+  while (molecule + 2 < splits.size() && splits(molecule + 1) <= atom) ++molecule;
+  return "molecule " + std::to_string(molecule) + ", atom " + std::to_string(atom - splits(molecule));
+}
 
 absl::Status ValidateGridSpec(const GridSpec& spec) {
   int64_t voxels = spec.num_channels;
@@ -93,7 +93,7 @@ absl::Status ValidateCoords(const Tensor& coords, const Tensor& channels, const 
     if (channel(a) < 0) continue;
     for (int d = 0; d < 3; ++d) {
       if (!std::isfinite(x[3 * a + d])) {
-        return InvalidArgument("coords must be finite: ", Place(row_splits, a), ", axis ", std::string(1, "xyz"[d]),
+        return InvalidArgument("coords must be finite: ", AtomPlace(row_splits, a), ", axis ", std::string(1, "xyz"[d]),
                                " is ", x[3 * a + d]);
       }
     }
@@ -125,18 +125,18 @@ absl::Status ValidateAtoms(const Tensor& channels, const Tensor& weights, const 
   for (int64_t a = 0; a < num_atoms; ++a) {
     if (channel(a) < 0) continue;
     if (!soft && channel(a) >= num_channels) {
-      return InvalidArgument("channels must be below num_channels = ", num_channels, ": ", Place(row_splits, a),
+      return InvalidArgument("channels must be below num_channels = ", num_channels, ": ", AtomPlace(row_splits, a),
                              " has channel ", channel(a));
     }
     if (weights.dims() > 0) {
       for (int64_t c = 0; c < columns; ++c) {
         if (std::isfinite(weight(a * columns + c))) continue;
-        return InvalidArgument(soft ? "features" : "weights", " must be finite: ", Place(row_splits, a),
+        return InvalidArgument(soft ? "features" : "weights", " must be finite: ", AtomPlace(row_splits, a),
                                soft ? ", channel " + std::to_string(c) : "", " has ", weight(a * columns + c));
       }
     }
     if (sigma.dims() > 0 && !(width(a) > 0 && std::isfinite(width(a)))) {
-      return InvalidArgument("sigma must be finite and greater than 0: ", Place(row_splits, a), " has ", width(a));
+      return InvalidArgument("sigma must be finite and greater than 0: ", AtomPlace(row_splits, a), " has ", width(a));
     }
   }
   if (weights.dims() == 0 && !std::isfinite(weight(0))) {

@@ -4,6 +4,7 @@
 #define PG_TF_KERNELS_VALIDATE_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,9 @@ template <typename... Parts>
 absl::Status InvalidArgument(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
 }
+
+// "molecule 2, atom 5", for an index into the atoms of the whole batch.
+std::string AtomPlace(const tensorflow::Tensor& row_splits, int64_t atom);
 
 // The grid that an op's attributes describe.
 struct GridSpec {

@@ -67,6 +67,16 @@ absl::Status VoxelizeGradShape(InferenceContext* c) {
   return absl::OkStatus();
 }
 
+absl::Status SplitPointsShape(InferenceContext* c) {
+  ShapeHandle points;
+  DimensionHandle four;
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 2, &points));
+  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(points, 1), 4, &four));
+  c->set_output(0, c->Matrix(c->Dim(points, 0), 3));
+  c->set_output(1, c->Vector(c->Dim(points, 0)));
+  return absl::OkStatus();
+}
+
 absl::Status BoundingBoxShape(InferenceContext* c) {
   DimensionHandle num_atoms, batch_size;
   TF_RETURN_IF_ERROR(CheckAtoms(c, 2, &num_atoms, &batch_size));
@@ -145,6 +155,22 @@ The box around the atoms of each molecule, those of negative channels left out, 
 
 origin: [B, 3]. A molecule without atoms has the box of a single atom at zero.
 lengths: [B, 3], equal for each molecule where cubic; the box keeps its centre.
+)doc");
+
+REGISTER_OP("PgTf>SplitPoints")
+    .Input("points: T")
+    .Input("row_splits: int64")
+    .Output("coords: T")
+    .Output("channels: int32")
+    .Attr("T: {float, double}")
+    .SetShapeFn(SplitPointsShape)
+    .Doc(R"doc(
+Splits points into what PgTf>Voxelize takes.
+
+points: [N, 4], columns channel, x, y, z. A channel is a whole number.
+row_splits: [B + 1], so that an error can name the molecule.
+coords: [N, 3].
+channels: [N].
 )doc");
 
 REGISTER_OP("PgTf>SimdLevels")

@@ -1,0 +1,141 @@
+"""How the atoms of one or several molecules lie in the caller's tensors, and the flat form that the ops take."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class AtomLayout:
+    """One molecule `[A, ...]`, a padded batch `[B, A, ...]` or a ragged batch `[B, (A), ...]`.
+
+    Attributes:
+      kind: "single", "padded" or "ragged".
+      row_splits: int64 `[B + 1]`; molecule b has the flat atoms `row_splits[b]` to `row_splits[b + 1]`.
+      padded_shape: `[B, A]` of a padded batch.
+      batch_size: static number of molecules, None where unknown; 1 for a single molecule.
+    """
+
+    kind: str
+    row_splits: tf.Tensor
+    padded_shape: tf.Tensor | None
+    batch_size: int | None
+
+    @classmethod
+    def of(cls, name: str, value: Any, width: int) -> AtomLayout:
+        """The layout of `value`, which has `width` columns an atom.
+
+        Raises:
+          ValueError: if the rank or the number of columns is wrong; `name` is the argument named in the text.
+        """
+        _check_columns(name, value, width)
+        if isinstance(value, tf.RaggedTensor):
+            return cls("ragged", tf.cast(value.row_splits, tf.int64), None, value.shape[0])
+        if value.shape.rank == 2:
+            atoms = value.shape[0] if value.shape[0] is not None else tf.shape(value, tf.int64)[0]
+            row_splits = tf.stack([tf.constant(0, tf.int64), tf.cast(atoms, tf.int64)])
+            return cls("single", row_splits, None, 1)
+        shape = tf.shape(value, tf.int64)
+        row_splits = tf.range(shape[0] + 1) * shape[1]
+        return cls("padded", row_splits, shape[:2], value.shape[0])
+
+    def flat(self, name: str, value: Any, inner: tuple[int | None, ...]) -> tf.Tensor:
+        """Values of the atoms, one after another: `[N, *inner]`.
+
+        Raises:
+          ValueError: if `value` is not laid out as the atoms are.
+        """
+        leading = {"single": "[atoms", "padded": "[molecules, atoms", "ragged": "[molecules, (atoms)"}[self.kind]
+        wanted = leading + "".join(f", {n or 'columns'}" for n in inner) + "]"
+        if (self.kind == "ragged") != isinstance(value, tf.RaggedTensor):
+            raise ValueError(f"{name} must be laid out as the coordinates, {wanted}; got {describe(value)}")
+        if self.kind == "ragged":
+            if value.ragged_rank != 1 or value.shape.rank != 2 + len(inner):
+                raise ValueError(f"{name} must have shape {wanted}, got {describe(value)}")
+            values = value.flat_values
+            if value.row_splits is not self.row_splits:
+                tf.debugging.assert_equal(
+                    tf.cast(value.row_splits, tf.int64),
+                    self.row_splits,
+                    f"{name} must have as many atoms in each molecule as the coordinates",
+                )
+            return values
+        if value.shape.rank != {"single": 1, "padded": 2}[self.kind] + len(inner):
+            raise ValueError(f"{name} must have shape {wanted}, got {describe(value)}")
+        if self.kind == "single":
+            return value
+        return tf.reshape(value, [-1, *(n if n is not None else value.shape[2] for n in inner)])
+
+    def unflatten(self, values: tf.Tensor) -> Any:
+        """The inverse of `flat`."""
+        if self.kind == "single":
+            return values
+        if self.kind == "ragged":
+            return tf.RaggedTensor.from_row_splits(values, self.row_splits, validate=False)
+        return tf.reshape(values, tf.concat([self.padded_shape, tf.shape(values, tf.int64)[1:]], 0))
+
+    def padded(self, values: tf.Tensor, default: float = 0) -> tf.Tensor:
+        """Flat values as a dense batch `[B, A, ...]`, `default` where a molecule has no atom."""
+        if self.kind == "single":
+            return values[tf.newaxis]
+        if self.kind == "padded":
+            return self.unflatten(values)
+        return self.unflatten(values).to_tensor(default)
+
+    def per_atom(self, values: tf.Tensor) -> tf.Tensor:
+        """Values of molecules `[1, ...]` or `[B, ...]`, repeated for each of their atoms: `[N, ...]`."""
+        counts = self.row_splits[1:] - self.row_splits[:-1]
+        return tf.repeat(tf.broadcast_to(values, tf.concat([tf.shape(counts), tf.shape(values)[1:]], 0)), counts, 0)
+
+    def batch(self, values: tf.Tensor) -> tf.Tensor:
+        """Results of molecules `[B, ...]` as the caller expects them: without the batch axis for a single one."""
+        if self.kind == "single":
+            return tf.squeeze(values, 0)
+        values.set_shape([self.batch_size, *values.shape[1:]])
+        return values
+
+
+def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
+    """`value` as a tensor or ragged tensor of `dtype`; numbers of other types are cast.
+
+    Raises:
+      ValueError: if `value` is not an array of numbers.
+    """
+    if isinstance(value, tf.RaggedTensor):
+        return tf.cast(value, dtype)
+    if not tf.is_tensor(value):
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} must be an array of numbers: {error}. For molecules of different size, pad with channel -1 or "
+                f"use tf.ragged.constant(..., ragged_rank=1)"
+            ) from error
+        if value.dtype.kind not in "fiub":
+            raise ValueError(f"{name} must be an array of numbers, got dtype {value.dtype}")
+    return tf.cast(value, dtype)
+
+
+def describe(value: Any) -> str:
+    """Shape of a tensor as an error should show it."""
+    shape = "[" + ", ".join("?" if n is None else str(n) for n in value.shape) + "]"
+    return f"a ragged tensor of shape {shape}" if isinstance(value, tf.RaggedTensor) else f"shape {shape}"
+
+
+def _check_columns(name: str, value: Any, width: int) -> None:
+    ragged = isinstance(value, tf.RaggedTensor)
+    rank = value.shape.rank
+    if rank is None:
+        raise ValueError(f"{name} must have a known rank; call set_shape or tf.ensure_shape on it first")
+    if ragged and (value.ragged_rank != 1 or rank != 3):
+        hint = f"; build it with ragged_rank=1, so that its last dimension is {width}" if value.ragged_rank > 1 else ""
+        raise ValueError(f"{name} must have shape [molecules, (atoms), {width}], got {describe(value)}{hint}")
+    if rank not in (2, 3) or value.shape[-1] not in (width, None):
+        raise ValueError(
+            f"{name} must have shape [atoms, {width}], [molecules, atoms, {width}] or, ragged, "
+            f"[molecules, (atoms), {width}]; got {describe(value)}"
+        )

@@ -1,0 +1,225 @@
+"""The box that a grid divides into voxels: given, or fitted to the atoms."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from pg_tf import _library
+from pg_tf._atoms import AtomLayout, as_tensor, describe
+
+_ops = _library.load()
+
+
+class Box(NamedTuple):
+    """An orthogonal box, one for all molecules or one for each.
+
+    Attributes:
+      origin: lower corner in the frame of the coordinates, Å: `[3]` or `[B, 3]`.
+      lengths: edges along the axes of the box, Å: `[3]` or `[B, 3]`.
+      rotation: None for a box along the axes of the coordinates. Otherwise a rotation matrix, `[3, 3]` or `[B, 3, 3]`,
+        whose rows are the unit vectors of the box's axes.
+    """
+
+    origin: Any
+    lengths: Any
+    rotation: Any = None
+
+    def to_box_frame(self, coords: Any) -> Any:
+        """Coordinates seen from the box: from its corner, along its axes.
+
+        Args:
+          coords: `[A, 3]`, `[B, A, 3]` or ragged `[B, (A), 3]`, Å.
+
+        Returns:
+          Tensor of the same shape, Å; 0 <= x <= lengths inside the box.
+        """
+        return self._transform(coords, lambda x, origin, rotation: rotate(rotation, x - origin))
+
+    def from_box_frame(self, coords: Any) -> Any:
+        """The inverse of `to_box_frame`: back to the frame of the caller's coordinates."""
+        return self._transform(coords, lambda x, origin, rotation: rotate(rotation, x, transpose=True) + origin)
+
+    def _transform(self, coords: Any, transform: Any) -> Any:
+        coords = coords if tf.is_tensor(coords) else tf.convert_to_tensor(coords)
+        layout = AtomLayout.of("coords", coords, 3)
+        flat = layout.flat("coords", coords, (3,))
+        box = batched(self, flat.dtype)
+        rotation = None if box.rotation is None else layout.per_atom(box.rotation)
+        return layout.unflatten(transform(flat, layout.per_atom(box.origin), rotation))
+
+
+def bounding_box(
+    coords: Any,
+    margin: float = 2.0,
+    cubic: bool = True,
+    *,
+    channels: Any = None,
+    rotation: Any = None,
+) -> Box:
+    """The box around each molecule, a margin on every side (ParticleGrid paper, section VII-B).
+
+    Args:
+      coords: atoms of one molecule `[A, 3]`, a padded batch `[B, A, 3]` or a ragged batch `[B, (A), 3]`, Å.
+      margin: distance between the outermost atoms and the faces, Å.
+      cubic: makes all edges as long as the longest; the box keeps its centre.
+      channels: `[A]`, `[B, A]` or ragged `[B, (A)]`; atoms with a negative channel are padding and left out.
+      rotation: None for a box along the axes of the coordinates, "principal" for the principal axes of the atoms (see
+        `principal_axes`), or a rotation matrix as in `Box`.
+
+    Returns:
+      A `Box` with `[3]` for a single molecule and `[B, 3]` for a batch. A molecule without atoms has the box of an atom at
+      the origin. Differentiable with respect to `coords`; the principal axes count as constants there.
+
+    Raises:
+      ValueError: if a shape does not fit, or the margin is negative.
+      tf.errors.InvalidArgumentError: if a coordinate is not finite.
+    """
+    if not margin >= 0:
+        raise ValueError(f"margin must be at least 0 Å, got {margin}")
+    dtype = coords.dtype if tf.is_tensor(coords) and coords.dtype == tf.float64 else tf.float32
+    coords = as_tensor("coords", coords, dtype)
+    layout = AtomLayout.of("coords", coords, 3)
+    flat = layout.flat("coords", coords, (3,))
+    flat_channels = (
+        tf.zeros(tf.shape(flat)[:1], tf.int32)
+        if channels is None
+        else layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
+    )
+    box = fit(flat, flat_channels, layout, margin, cubic, rotation, use_op=True)
+    return Box(*(None if part is None else layout.batch(part) for part in box))
+
+
+def principal_axes(coords: Any, *, channels: Any = None) -> tf.Tensor:
+    """The principal axes of the atoms, all weighing the same, the longest first.
+
+    Args:
+      coords: as in `bounding_box`.
+      channels: as in `bounding_box`.
+
+    Returns:
+      Rotation matrices, rows the axes: `[3, 3]` for a single molecule, `[B, 3, 3]` for a batch. Right-handed; the first two
+      axes point to the side where the atoms reach out further (positive third moment).
+    """
+    dtype = coords.dtype if tf.is_tensor(coords) and coords.dtype == tf.float64 else tf.float32
+    coords = as_tensor("coords", coords, dtype)
+    layout = AtomLayout.of("coords", coords, 3)
+    flat = layout.flat("coords", coords, (3,))
+    mask = tf.ones(tf.shape(flat)[:1], dtype)
+    if channels is not None:
+        flat_channels = layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
+        mask = tf.cast(flat_channels >= 0, dtype)
+    return layout.batch(_principal_axes(flat, mask, layout))
+
+
+def rotate(rotation: tf.Tensor | None, vectors: tf.Tensor, transpose: bool = False) -> tf.Tensor:
+    """`rotation[n] @ vectors[n]` for `[N, 3, 3]` and `[N, 3]`."""
+    return vectors if rotation is None else tf.linalg.matvec(rotation, vectors, transpose_a=transpose)
+
+
+def batched(box: Any, dtype: tf.DType) -> Box:
+    """A caller's box as tensors `[1 or B, 3]`, `[1 or B, 3]` and None or `[1 or B, 3, 3]`.
+
+    Raises:
+      ValueError: if it is not a box or a shape does not fit.
+    """
+    try:
+        origin, lengths, rotation = Box(*box)
+    except TypeError:
+        raise ValueError(f"box must be a pg_tf.Box or a pair (origin, lengths), got {box!r}") from None
+    origin = as_tensor("box: origin", origin, dtype)
+    lengths = as_tensor("box: lengths", lengths, dtype)
+    for name, value in (("origin", origin), ("lengths", lengths)):
+        if value.shape.rank not in (1, 2) or value.shape[-1] not in (3, None):
+            raise ValueError(f"box: {name} must have shape [3] or [molecules, 3], got {describe(value)}")
+    if rotation is not None:
+        rotation = as_tensor("box: rotation", rotation, dtype)
+        if rotation.shape.rank not in (2, 3) or rotation.shape[-2:].as_list() != [3, 3]:
+            raise ValueError(
+                f"box: rotation must have shape [3, 3] or [molecules, 3, 3], got {describe(rotation)}"
+            )
+        rotation = tf.reshape(rotation, [-1, 3, 3])
+    return Box(tf.reshape(origin, [-1, 3]), tf.reshape(lengths, [-1, 3]), rotation)
+
+
+def fit(
+    coords: tf.Tensor,
+    channels: tf.Tensor,
+    layout: AtomLayout,
+    margin: float,
+    cubic: bool,
+    rotation: Any,
+    use_op: bool,
+) -> Box:
+    """`bounding_box` on flat atoms; the box has a batch axis."""
+    if rotation is None:
+        return Box(*_fit_along_axes(coords, channels, layout, margin, cubic, use_op))
+    if isinstance(rotation, str):
+        if rotation != "principal":
+            raise ValueError(f"rotation must be None, 'principal' or a rotation matrix, got {rotation!r}")
+        rotation = tf.stop_gradient(_principal_axes(coords, tf.cast(channels >= 0, coords.dtype), layout))
+    else:
+        rotation = batched(Box([0.0] * 3, [1.0] * 3, rotation), coords.dtype).rotation
+    turned = rotate(layout.per_atom(rotation), coords)
+    origin, lengths = _fit_along_axes(turned, channels, layout, margin, cubic, use_op)
+    return Box(tf.linalg.matvec(rotation, origin, transpose_a=True), lengths, rotation)
+
+
+def _fit_along_axes(
+    coords: tf.Tensor, channels: tf.Tensor, layout: AtomLayout, margin: float, cubic: bool, use_op: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    if use_op:
+        return _ops.pg_tf_bounding_box(coords, channels, layout.row_splits, margin=margin, cubic=cubic)
+    return _dense_bounding_box(coords, channels, layout.row_splits, margin, cubic)
+
+
+def _dense_bounding_box(
+    coords: tf.Tensor, channels: tf.Tensor, row_splits: tf.Tensor, margin: float, cubic: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same as PgTf>BoundingBox, of TensorFlow's own ops: differentiable to any order, and for accelerators."""
+    batch_size = tf.shape(row_splits)[0] - 1
+    molecule = _molecule_of_atom(coords, row_splits)
+    molecule = tf.where(channels >= 0, molecule, -1)  # a negative segment is dropped
+    counts = tf.math.unsorted_segment_sum(tf.ones_like(molecule), molecule, batch_size)
+    occupied = (counts > 0)[:, tf.newaxis]
+    low = tf.where(occupied, tf.math.unsorted_segment_min(coords, molecule, batch_size), 0)
+    high = tf.where(occupied, tf.math.unsorted_segment_max(coords, molecule, batch_size), 0)
+    lengths = high - low + 2 * margin
+    if cubic:
+        lengths = tf.reduce_max(lengths, axis=1, keepdims=True) * tf.ones([1, 3], coords.dtype)
+    return (low + high - lengths) / 2, lengths
+
+
+def _molecule_of_atom(coords: tf.Tensor, row_splits: tf.Tensor) -> tf.Tensor:
+    atom = tf.range(tf.shape(coords, tf.int64)[0])
+    return tf.cast(tf.searchsorted(row_splits, atom, side="right") - 1, tf.int32)
+
+
+def _principal_axes(coords: tf.Tensor, mask: tf.Tensor, layout: AtomLayout) -> tf.Tensor:
+    batch_size = tf.shape(layout.row_splits)[0] - 1
+    molecule = _molecule_of_atom(coords, layout.row_splits)
+
+    def mean(values: tf.Tensor) -> tf.Tensor:
+        rank = len(values.shape)
+        weights = tf.reshape(mask, [-1] + [1] * (rank - 1))
+        total = tf.math.unsorted_segment_sum(tf.where(weights > 0, values, 0), molecule, batch_size)
+        count = tf.math.unsorted_segment_sum(mask, molecule, batch_size)
+        return tf.math.divide_no_nan(total, tf.reshape(count, [-1] + [1] * (rank - 1)))
+
+    centred = coords - tf.gather(mean(coords), molecule)
+    covariance = mean(centred[:, :, tf.newaxis] * centred[:, tf.newaxis, :])
+    axes = tf.reverse(tf.linalg.matrix_transpose(tf.linalg.eigh(covariance)[1]), [1])
+    skew = mean(tf.linalg.matvec(tf.gather(axes, molecule), centred) ** 3)
+    axes *= tf.where(skew < 0, -tf.ones_like(skew), tf.ones_like(skew))[:, :, tf.newaxis]
+    third = tf.linalg.cross(axes[:, 0], axes[:, 1])
+    return tf.stack([axes[:, 0], axes[:, 1], third], axis=1)
+
+
+@tf.RegisterGradient("PgTf>BoundingBox")
+def _bounding_box_gradient(op: tf.Operation, to_origin: tf.Tensor, to_lengths: tf.Tensor) -> list[Any]:
+    coords, channels, row_splits = op.inputs
+    with tf.GradientTape() as tape:
+        tape.watch(coords)
+        box = _dense_bounding_box(coords, channels, row_splits, op.get_attr("margin"), op.get_attr("cubic"))
+    return [tape.gradient(box, coords, [to_origin, to_lengths]), None, None]

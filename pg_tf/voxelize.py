@@ -1,0 +1,300 @@
+"""Atoms to grids: the exact integral of each atom's Gaussian over each voxel, and its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util  # the only way to learn that XLA is tracing
+
+from pg_tf import _library, box as boxes, dense
+from pg_tf._atoms import AtomLayout, as_tensor, describe
+
+_ops = _library.load()
+
+DTYPES = (tf.float32, tf.float64, tf.float16, tf.bfloat16)
+
+
+def voxelize(
+    coords: Any,
+    channels: Any = None,
+    *,
+    num_channels: int = 1,
+    grid_shape: int | Sequence[int] = 32,
+    sigma: Any = 0.4,
+    weights: Any = None,
+    features: Any = None,
+    box: Any = None,
+    data_format: str = "channels_first",
+    dtype: Any = "float32",
+    implementation: str = "auto",
+    return_box: bool = False,
+) -> Any:
+    """Turns atoms into voxel grids.
+
+    An atom is a normalised Gaussian, and a voxel holds its exact integral: `w P_x(i) P_y(j) P_z(k)` with
+    `P(i) = (erf((e_i+1 - mu) / (sqrt2 sigma)) - erf((e_i - mu) / (sqrt2 sigma))) / 2` (Zaman et al., ParticleGrid, 2022,
+    Eq. 1-5). A grid whose box holds all atoms sums to the sum of their weights (Eq. 6).
+
+    Example:
+
+        grid = pg_tf.voxelize([[0.0, 0.0, 0.0], [0.0, 0.0, 1.1]], sigma=0.4)   # [1, 32, 32, 32], sums to 2
+
+    Args:
+      coords: atoms of one molecule `[A, 3]`, a padded batch `[B, A, 3]` or a ragged batch `[B, (A), 3]`, Å.
+      channels: integers `[A]`, `[B, A]` or ragged `[B, (A)]`; None puts all atoms into channel 0. A negative channel marks
+        padding: no contribution, gradients of zero.
+      num_channels: channels of the grid.
+      grid_shape: voxels along x, y and z, or one number for all three.
+      sigma: standard deviation of the Gaussians, Å: a scalar, or one for each atom, laid out as `channels`.
+      weights: integral of each atom, 1 if None: a scalar, or one for each atom, laid out as `channels`.
+      features: `[A, C]`, `[B, A, C]` or ragged `[B, (A), C]` with C = num_channels: soft channels. Atom a adds
+        `features[a, c]` times its Gaussian to every channel c; of `channels` only the sign is looked at then.
+      box: a `Box` or `(origin, lengths)` in Å, `[3]` for all molecules or `[B, 3]`; None fits one to each molecule with
+        `bounding_box(coords)`: cubic, 2 Å margin.
+      data_format: "channels_first" `[C, nx, ny, nz]` or "channels_last" `[nx, ny, nz, C]`.
+      dtype: of the grid: float32, float64, float16 or bfloat16. float64 grids are computed in float64, all others in
+        float32 and rounded once.
+      implementation: "op" is the compiled CPU kernel. "dense" is made of TensorFlow's own ops: slower on a CPU, but it
+        runs under XLA and on accelerators (padded or single molecules only, under XLA). "auto" is "dense" inside
+        `tf.function(jit_compile=True)` and "op" elsewhere.
+      return_box: also returns the box.
+
+    Returns:
+      The grid, with a leading batch axis unless `coords` is a single molecule. With `return_box`, `(grid, box)`.
+      Differentiable to any order with respect to coords, weights, features, sigma and the box.
+
+    Raises:
+      ValueError: if a shape, name or static value does not fit.
+      tf.errors.InvalidArgumentError: for bad values: numbers that are not finite, sigma <= 0, a channel that does not
+        exist, a box of no volume, a grid too large for the memory. The text names the molecule, the atom and the value.
+    """
+    dtype = _check_dtype(dtype)
+    shape = _check_grid_shape(grid_shape)
+    if num_channels < 1:
+        raise ValueError(f"num_channels must be at least 1, got {num_channels}")
+    if data_format not in ("channels_first", "channels_last"):
+        raise ValueError(f"data_format must be 'channels_first' or 'channels_last', got {data_format!r}")
+    if weights is not None and features is not None:
+        raise ValueError("give weights or features, not both: a feature vector already holds the atom's weights")
+    use_op = _use_op(implementation)
+
+    compute = tf.float64 if dtype == tf.float64 else tf.float32
+    coords = as_tensor("coords", coords, compute)
+    layout = AtomLayout.of("coords", coords, 3)
+    xyz = layout.flat("coords", coords, (3,))
+    if channels is None:
+        channel = tf.zeros(tf.shape(xyz)[:1], tf.int32)
+    else:
+        channel = layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
+    weight = _weights(weights, features, num_channels, layout, compute)
+    width = _per_atom("sigma", sigma, layout, compute)
+
+    if box is None:
+        used = boxes.fit(xyz, channel, layout, margin=2.0, cubic=True, rotation=None, use_op=use_op)
+        box = boxes.Box(layout.batch(used.origin), layout.batch(used.lengths))
+    else:
+        used = boxes.batched(box, compute)
+    corner = used.origin
+    if used.rotation is not None:
+        xyz = boxes.rotate(layout.per_atom(used.rotation), xyz - layout.per_atom(used.origin))
+        corner = tf.zeros_like(used.origin)
+    if use_op:
+        grid = _ops.pg_tf_voxelize(
+            xyz,
+            channel,
+            weight,
+            width,
+            layout.row_splits,
+            corner,
+            used.lengths,
+            dtype=dtype,
+            num_channels=num_channels,
+            grid_shape=shape,
+            data_format=data_format,
+        )
+    else:
+        dense_grid = _dense(
+            xyz, channel, weight, width, layout, corner, used.lengths, num_channels, shape, data_format
+        )
+        grid = tf.cast(dense_grid, dtype)
+    grid = layout.batch(grid)
+    return (grid, boxes.Box(*box)) if return_box else grid
+
+
+def simd_levels() -> tuple[list[str], str]:
+    """The instruction sets that the compiled kernels can use on this CPU, slowest first, and the one in use.
+
+    The environment variable PG_TF_SIMD names another one to use; it is read once, at the first grid.
+    """
+    supported, active = _ops.pg_tf_simd_levels()
+    return [level.decode() for level in supported.numpy()], active.numpy().decode()
+
+
+def _check_dtype(dtype: Any) -> tf.DType:
+    try:
+        result = tf.as_dtype(dtype)
+    except TypeError:
+        result = None
+    if result not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(d.name for d in DTYPES)}; got {dtype!r}")
+    return result
+
+
+def _check_grid_shape(grid_shape: Any) -> tuple[int, int, int]:
+    shape = (grid_shape,) * 3 if isinstance(grid_shape, int) else tuple(grid_shape)
+    if len(shape) != 3 or not all(int(n) == n and n >= 1 for n in shape):
+        raise ValueError(f"grid_shape must be one or three whole numbers of at least 1, got {grid_shape!r}")
+    return (int(shape[0]), int(shape[1]), int(shape[2]))
+
+
+def _use_op(implementation: str) -> bool:
+    if implementation not in ("auto", "op", "dense"):
+        raise ValueError(f"implementation must be 'auto', 'op' or 'dense', got {implementation!r}")
+    if implementation == "auto":
+        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        return graph is None or not control_flow_util.GraphOrParentsInXlaContext(graph)
+    return implementation == "op"
+
+
+def _per_atom(name: str, value: Any, layout: AtomLayout, dtype: tf.DType) -> tf.Tensor:
+    value = as_tensor(name, value, dtype)
+    return value if value.shape.rank == 0 else layout.flat(name, value, ())
+
+
+def _weights(weights: Any, features: Any, num_channels: int, layout: AtomLayout, dtype: tf.DType) -> tf.Tensor:
+    if features is None:
+        return _per_atom("weights", 1.0 if weights is None else weights, layout, dtype)
+    features = as_tensor("features", features, dtype)
+    if features.shape.rank is None or features.shape[-1] not in (num_channels, None):
+        raise ValueError(f"features must have num_channels = {num_channels} columns, got {describe(features)}")
+    return layout.flat("features", features, (num_channels,))
+
+
+def _dense(
+    coords: tf.Tensor,
+    channels: tf.Tensor,
+    weights: tf.Tensor,
+    sigma: tf.Tensor,
+    layout: AtomLayout,
+    origin: tf.Tensor,
+    lengths: tf.Tensor,
+    num_channels: int,
+    grid_shape: tuple[int, int, int],
+    data_format: str,
+) -> tf.Tensor:
+    """What PgTf>Voxelize computes, without its checks. `sigma` may also be `[N, 3]`."""
+    present = channels >= 0
+    if weights.shape.rank == 2:
+        features = weights
+    else:
+        features = tf.one_hot(channels, num_channels, dtype=coords.dtype) * tf.reshape(weights, [-1, 1])
+    # Padding may hold anything: make it harmless before it meets the arithmetic.
+    features = tf.where(present[:, tf.newaxis], features, 0)
+    coords = tf.where(present[:, tf.newaxis], coords, 0)
+    if sigma.shape.rank == 0:
+        sigma = tf.fill(tf.shape(channels), sigma)
+    sigma = tf.where(present if sigma.shape.rank == 1 else present[:, tf.newaxis], sigma, 1)
+    padded = layout.padded(coords)
+    batch = tf.shape(padded)[0]
+    return dense.voxelize(
+        padded,
+        layout.padded(features),
+        layout.padded(sigma, 1.0),
+        tf.broadcast_to(origin, [batch, 3]),
+        tf.broadcast_to(lengths, [batch, 3]),
+        grid_shape,
+        data_format,
+    )
+
+
+@tf.RegisterGradient("PgTf>Voxelize")
+def _voxelize_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
+    coords, channels, weights, sigma, row_splits, origin, lengths = op.inputs
+    # In eager mode TensorFlow tells which inputs nobody asks for; in a graph, what nobody asks for is pruned.
+    skipped = getattr(op, "skip_input_indices", None) or ()
+
+    def gradient(with_sigma: bool) -> Any:
+        return _ops.pg_tf_voxelize_grad(
+            *op.inputs, upstream, data_format=op.get_attr("data_format"), with_sigma=with_sigma
+        )
+
+    result = dict.fromkeys(range(7))
+    need_sigma = any(i not in skipped for i in (3, 5, 6))
+    to_coords, to_weights, to_log_sigma = gradient(with_sigma=need_sigma and tf.executing_eagerly())
+    if need_sigma and not tf.executing_eagerly():
+        to_log_sigma = gradient(with_sigma=True).sigma_gradient
+    result[0] = to_coords
+    result[2] = tf.reduce_sum(to_weights) if weights.shape.rank == 0 else to_weights
+    if need_sigma:
+        to_sigma = tf.reduce_sum(to_log_sigma, axis=1)
+        result[3] = tf.reduce_sum(to_sigma) / sigma if sigma.shape.rank == 0 else tf.math.divide_no_nan(to_sigma, sigma)
+        result[5], result[6] = _box_gradient(
+            coords, channels, row_splits, origin, lengths, to_coords, to_log_sigma
+        )
+    return [result[i] for i in range(7)]
+
+
+def _box_gradient(
+    coords: tf.Tensor,
+    channels: tf.Tensor,
+    row_splits: tf.Tensor,
+    origin: tf.Tensor,
+    lengths: tf.Tensor,
+    to_coords: tf.Tensor,
+    to_log_sigma: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """On each axis P depends on (mu - origin, length, sigma) through their ratios alone, and Euler's theorem for
+    homogeneous functions gives the derivative to the box from those to the atoms."""
+    layout = AtomLayout("ragged", row_splits, None, None)
+
+    def of_molecule(values: tf.Tensor) -> tf.Tensor:
+        batch_size = tf.shape(row_splits)[0] - 1
+        molecule = tf.repeat(tf.range(batch_size), row_splits[1:] - row_splits[:-1])
+        return tf.math.unsorted_segment_sum(values, molecule, batch_size)
+
+    def like(values: tf.Tensor, box_part: tf.Tensor) -> tf.Tensor:
+        one_for_all = tf.shape(box_part)[0] < tf.shape(values)[0]
+        return tf.cond(one_for_all, lambda: tf.reduce_sum(values, axis=0, keepdims=True), lambda: values)
+
+    relative = tf.where((channels >= 0)[:, tf.newaxis], coords - layout.per_atom(origin), 0)
+    to_origin = -of_molecule(to_coords)
+    to_lengths = -of_molecule(relative * to_coords + to_log_sigma) / lengths
+    return like(to_origin, origin), like(to_lengths, lengths)
+
+
+@tf.RegisterGradient("PgTf>VoxelizeGrad")
+def _second_gradient(op: tf.Operation, *to_outputs: tf.Tensor) -> list[tf.Tensor | None]:
+    """The derivative of the gradient, through the dense form."""
+    coords, channels, weights, sigma, row_splits, origin, lengths, upstream = op.inputs
+    layout = AtomLayout("ragged", row_splits, None, None)
+    data_format, with_sigma = op.get_attr("data_format").decode(), op.get_attr("with_sigma")
+    spatial = upstream.shape[2:] if data_format == "channels_first" else upstream.shape[1:4]
+    num_channels = upstream.shape[1 if data_format == "channels_first" else 4]
+    compute = coords.dtype
+    inputs = [coords, weights, sigma, origin, lengths, upstream]
+    with tf.GradientTape() as outer:
+        outer.watch(inputs)
+        weight = tf.fill(tf.shape(channels), weights) if weights.shape.rank == 0 else weights
+        width = tf.fill(tf.shape(channels), sigma) if sigma.shape.rank == 0 else sigma
+        log_scale = tf.zeros_like(coords)
+        with tf.GradientTape() as inner:
+            inner.watch([coords, weight, log_scale])
+            grid = _dense(
+                coords,
+                channels,
+                weight,
+                width[:, tf.newaxis] * tf.exp(log_scale),
+                layout,
+                origin,
+                lengths,
+                num_channels,
+                tuple(spatial),
+                data_format,
+            )
+            value = tf.reduce_sum(grid * tf.cast(upstream, compute))
+        first = inner.gradient(value, [coords, weight, log_scale] if with_sigma else [coords, weight])
+    to_inputs = outer.gradient(first, inputs, list(to_outputs[: len(first)]))
+    coords_2, weights_2, sigma_2, origin_2, lengths_2, upstream_2 = to_inputs
+    return [coords_2, None, weights_2, sigma_2, None, origin_2, lengths_2, upstream_2]
