@@ -1,0 +1,227 @@
+"""Molecules in flat arrays: what every data source yields."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Molecules:
+    """A list of molecules; molecule i holds the atoms from `row_splits[i]` to `row_splits[i + 1]`.
+
+    Args:
+      atomic_numbers: int32 `[N]`, 1 to 118.
+      coords: float32 `[N, 3]`, Å.
+      row_splits: int64 `[B + 1]`, from 0 to N.
+      labels: float32 `[B]`, or None.
+      names: B names such as SMILES or titles; "" where left out.
+      skipped: a line for each record of the source that is not here: where it was and what is wrong with it.
+
+    Raises:
+      ValueError: if shapes do not fit, row_splits fall, an atomic number is no element, or a coordinate or
+        label is not finite. The text names the argument, the molecule and the value.
+    """
+
+    atomic_numbers: npt.NDArray[np.int32]
+    coords: npt.NDArray[np.float32]
+    row_splits: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.float32] | None = None
+    names: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        row_splits = _as_array("row_splits", self.row_splits, np.int64, "iu")
+        if row_splits.ndim != 1 or len(row_splits) == 0:
+            raise ValueError(f"row_splits: shape must be [B + 1], got {list(row_splits.shape)}")
+        num_molecules, num_atoms = len(row_splits) - 1, int(row_splits[-1])
+        if row_splits[0] != 0:
+            raise ValueError(f"row_splits: must start at 0, got {row_splits[0]}")
+        if (falls := np.flatnonzero(np.diff(row_splits) < 0)).size:
+            i = falls[0]
+            raise ValueError(
+                f"row_splits: molecule {i} ends at {row_splits[i + 1]}, before its start {row_splits[i]}"
+            )
+
+        def located(row: int) -> str:
+            molecule = int(np.searchsorted(row_splits, row, side="right")) - 1
+            name = f" ({self.names[molecule]})" if molecule < len(self.names) and self.names[molecule] else ""
+            return f"molecule {molecule}{name}, atom {row - row_splits[molecule]}"
+
+        atomic_numbers = _as_array("atomic_numbers", self.atomic_numbers, np.int64, "iu")
+        if atomic_numbers.shape != (num_atoms,):
+            raise ValueError(
+                f"atomic_numbers: row_splits ends at {num_atoms}, so the shape must be [{num_atoms}], "
+                f"got {list(atomic_numbers.shape)}"
+            )
+        if (bad := np.flatnonzero((atomic_numbers < 1) | (atomic_numbers >= len(SYMBOLS)))).size:
+            raise ValueError(
+                f"atomic_numbers: {located(bad[0])} has {atomic_numbers[bad[0]]}; "
+                f"an atomic number is 1 to {len(SYMBOLS) - 1}"
+            )
+        coords = _as_array("coords", self.coords, np.float32, "fiu")
+        if coords.shape != (num_atoms, 3):
+            raise ValueError(f"coords: shape must be [{num_atoms}, 3], got {list(coords.shape)}")
+        if (bad := np.flatnonzero(~np.isfinite(coords).all(axis=1))).size:
+            raise ValueError(
+                f"coords: {located(bad[0])} is at {coords[bad[0]].tolist()}; coordinates must be finite"
+            )
+        if self.labels is not None:
+            labels = _as_array("labels", self.labels, np.float32, "fiu")
+            if labels.shape != (num_molecules,):
+                raise ValueError(f"labels: shape must be [{num_molecules}], got {list(labels.shape)}")
+            if (bad := np.flatnonzero(~np.isfinite(labels))).size:
+                raise ValueError(f"labels: molecule {bad[0]} has {labels[bad[0]]}; labels must be finite")
+            object.__setattr__(self, "labels", labels)
+        names = tuple(self.names) or ("",) * num_molecules
+        if len(names) != num_molecules:
+            raise ValueError(f"names: there must be {num_molecules}, got {len(names)}")
+        object.__setattr__(self, "row_splits", row_splits)
+        object.__setattr__(self, "atomic_numbers", atomic_numbers.astype(np.int32))
+        object.__setattr__(self, "coords", coords)
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "skipped", tuple(self.skipped))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        atomic_numbers: Sequence[npt.ArrayLike],
+        coords: Sequence[npt.ArrayLike],
+        labels: npt.ArrayLike | None = None,
+        names: Sequence[str] = (),
+        skipped: Sequence[str] = (),
+    ) -> Molecules:
+        """Molecules from an array of atomic numbers `[A]` and one of coordinates `[A, 3]` (Å) for each."""
+        if len(atomic_numbers) != len(coords):
+            raise ValueError(
+                f"coords: there are {len(coords)} arrays, but {len(atomic_numbers)} of atomic_numbers"
+            )
+        numbers = [np.asarray(z) if np.size(z) else np.zeros(0, np.int32) for z in atomic_numbers]
+        positions = [np.asarray(xyz) if np.size(xyz) else np.zeros((0, 3), np.float32) for xyz in coords]
+        for molecule, (z, xyz) in enumerate(zip(numbers, positions, strict=True)):
+            if z.ndim != 1 or xyz.shape != (len(z), 3):
+                raise ValueError(
+                    f"coords: molecule {molecule} needs atomic_numbers [A] and coords [A, 3], "
+                    f"got {list(z.shape)} and {list(xyz.shape)}"
+                )
+        return cls(
+            np.concatenate(numbers) if numbers else np.zeros(0, np.int32),
+            np.concatenate(positions) if positions else np.zeros((0, 3), np.float32),
+            np.cumsum([0, *map(len, numbers)]),
+            None if labels is None else np.asarray(labels),
+            tuple(names),
+            tuple(skipped),
+        )
+
+    def __len__(self) -> int:
+        return len(self.row_splits) - 1
+
+    def __repr__(self) -> str:
+        labelled = "without labels" if self.labels is None else "with labels"
+        num_atoms, num_skipped = len(self.atomic_numbers), len(self.skipped)
+        return f"<{len(self)} molecules, {num_atoms} atoms, {labelled}, {num_skipped} skipped>"
+
+    def __getitem__(self, index: Any) -> Molecules:
+        """The molecules of an index, a slice, an index array or a boolean mask; always `Molecules`."""
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        sizes = np.diff(self.row_splits)[chosen]
+        row_splits = np.concatenate([[0], np.cumsum(sizes)])
+        rows = np.arange(row_splits[-1]) + np.repeat(self.row_splits[chosen] - row_splits[:-1], sizes)
+        return Molecules(
+            self.atomic_numbers[rows],
+            self.coords[rows],
+            row_splits,
+            None if self.labels is None else self.labels[chosen],
+            tuple(self.names[i] for i in chosen),
+        )
+
+    def points(self, channels: ElementChannels) -> tf.RaggedTensor:
+        """Float32 ragged `[B, (A), 4]` with columns channel, x, y, z (Å).
+
+        Raises:
+          ValueError: if an element has no channel.
+        """
+        of_atoms = channels.channels(self.atomic_numbers, self.row_splits).astype(np.float32)
+        points = np.concatenate([of_atoms[:, None], self.coords], axis=1)
+        return tf.RaggedTensor.from_row_splits(
+            tf.constant(points), tf.constant(self.row_splits), validate=False
+        )
+
+    def composition(self, symbols: Sequence[str]) -> npt.NDArray[np.float64]:
+        """How many atoms of each element each molecule has, `[B, len(symbols)]`."""
+        molecule = np.repeat(np.arange(len(self)), np.diff(self.row_splits))
+        counts = np.zeros((len(self), len(symbols)))
+        for column, symbol in enumerate(symbols):
+            of_element = molecule[self.atomic_numbers == atomic_number(symbol)]
+            counts[:, column] = np.bincount(of_element, minlength=len(self))
+        return counts
+
+    def dataset(
+        self,
+        channels: ElementChannels,
+        *,
+        batch_size: int = 256,
+        shuffle: bool = False,
+        seed: int | None = None,
+    ) -> tf.data.Dataset:
+        """A `tf.data.Dataset` of ragged batches: points `[b, (A), 4]`, or (points, labels `[b]`) if there are
+        labels.
+
+        Only indices are shuffled and batched, and the atoms gathered at the end, which is several times
+        faster than batching molecules. For one molecule `[A, 4]` an element, where speed does not matter,
+        take `tf.data.Dataset.from_tensor_slices((molecules.points(channels), molecules.labels))`.
+
+        Args:
+          channels: the channel of each element.
+          batch_size: molecules in a batch; the last batch may be smaller.
+          shuffle: a new order in every epoch.
+          seed: makes the orders reproducible.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size: must be at least 1, got {batch_size}")
+        points = self.points(channels)
+        labels = None if self.labels is None else tf.constant(self.labels)
+        indices = tf.data.Dataset.range(len(self))
+        if shuffle and len(self):
+            indices = indices.shuffle(len(self), seed=seed)
+
+        def gathered(batch: tf.Tensor) -> Any:
+            if labels is None:
+                return tf.gather(points, batch)
+            return tf.gather(points, batch), tf.gather(labels, batch)
+
+        return indices.batch(batch_size).map(gathered, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def concatenate(parts: Sequence[Molecules]) -> Molecules:
+    """All molecules of several lists, in order. Either all have labels or none has."""
+    if len({part.labels is None for part in parts}) > 1:
+        raise ValueError(
+            "parts: some have labels and some have none; drop them or read them with the same label"
+        )
+    labels = [part.labels for part in parts if part.labels is not None]
+    sizes = [np.diff(part.row_splits) for part in parts]
+    return Molecules(
+        np.concatenate([np.zeros(0, np.int32), *(part.atomic_numbers for part in parts)]),
+        np.concatenate([np.zeros((0, 3), np.float32), *(part.coords for part in parts)]),
+        np.cumsum(np.concatenate([np.zeros(1, np.int64), *sizes])),
+        np.concatenate(labels) if labels else None,
+        tuple(name for part in parts for name in part.names),
+        tuple(line for part in parts for line in part.skipped),
+    )
+
+
+def _as_array(argument: str, value: npt.ArrayLike, dtype: type, kinds: str) -> npt.NDArray[Any]:
+    array = np.asarray(value)
+    if array.size and array.dtype.kind not in kinds:
+        wanted = "integers" if kinds == "iu" else "numbers"
+        raise ValueError(f"{argument}: must be {wanted}, got dtype {array.dtype}")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+        return array.astype(dtype)
