@@ -25,14 +25,15 @@ def regressor(network: keras.Model, labels: npt.ArrayLike) -> keras.Model:
     """
     labels = np.asarray(labels, np.float64)
     spread = float(labels.std()) or 1.0
-    scaled = keras.layers.Rescaling(spread, float(labels.mean()), name="unit", dtype="float32")(network.output)
-    return keras.Model(network.input, keras.layers.Reshape((), name="property")(scaled), name=network.name)
+    scaled = keras.layers.Rescaling(spread, float(labels.mean()), name="unit", dtype="float32")(network.outputs[0])
+    return keras.Model(network.inputs[0], keras.layers.Reshape((), name="property")(scaled), name=network.name)
 
 
 class CosineSchedule(keras.callbacks.Callback):
     """A learning rate that warms up linearly and falls along a cosine to zero, by steps or by the clock.
 
-    Whichever is further on decides: training ends after all epochs, or early and still well annealed when its time is up.
+    Whichever is further on decides: training ends after all epochs, or early and still well annealed when its time is
+    up.
 
     Args:
         learning_rate: The highest.
@@ -101,7 +102,9 @@ class Progress(keras.callbacks.Callback):
             if key in (logs or {})
         )
         speed = self.num_molecules / (now - self._epoch_start)
-        self.write(f"epoch {epoch + 1:3d}/{self.epochs}  {errors}  {speed:4.0f} molecules/s  {now - self._start:4.0f} s")
+        self.write(
+            f"epoch {epoch + 1:3d}/{self.epochs}  {errors}  {speed:4.0f} molecules/s  {now - self._start:4.0f} s"
+        )
 
 
 def train(
@@ -139,6 +142,11 @@ def train(
     )
     schedule = CosineSchedule(learning_rate, steps_per_epoch * epochs, max_seconds)
     history = model.fit(
-        dataset, validation_data=validation, epochs=epochs, verbose=0, callbacks=[schedule, *callbacks]
+        dataset,
+        validation_data=validation,
+        epochs=epochs,
+        verbose=0,
+        shuffle=False,  # the dataset does that itself
+        callbacks=[schedule, *callbacks],
     )
     return history.history

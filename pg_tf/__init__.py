@@ -1,21 +1,41 @@
 """Molecules and crystals as 3D voxel grids, inside TensorFlow."""
 
+import importlib
+from typing import Any
+
 from pg_tf.augment import augment, random_motion
-from pg_tf.box import Box, bounding_box, principal_axes
+from pg_tf.box import Box, bounding_box, centered_box, principal_axes
 from pg_tf.elements import ElementChannels
+from pg_tf.invert import Inversion, grid_to_coords
 from pg_tf.points import Voxelizer, coord_to_grid, split_points
 from pg_tf.voxelize import simd_levels, voxelize
 
 __all__ = [
     "Box",
     "ElementChannels",
+    "Inversion",
     "Voxelizer",
     "augment",
     "bounding_box",
+    "centered_box",
     "coord_to_grid",
+    "grid_to_coords",
     "principal_axes",
     "random_motion",
     "simd_levels",
     "split_points",
     "voxelize",
 ]
+
+# Imported when they are first used: what only some programs need takes seconds to load.
+_SUBMODULES = ("datasets", "dense", "metrics", "models", "plot")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"pg_tf.{name}")
+    raise AttributeError(f"module 'pg_tf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SUBMODULES])

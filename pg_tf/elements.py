@@ -61,18 +61,14 @@ class ElementChannels:
             raise ValueError(f"symbols: {self.symbols!r} is a string; give a tuple with one entry a channel")
         object.__setattr__(self, "symbols", tuple(self.symbols))
         if self.num_channels == 0:
-            raise ValueError(
-                "symbols: there is no channel; list an element or name a channel for the unknown ones"
-            )
+            raise ValueError("symbols: there is no channel; list an element or name a channel for the unknown ones")
         listed = [symbol for entry in self.symbols for symbol in entry.split("+")]
         for symbol in listed:
             atomic_number(symbol)
             if listed.count(symbol) > 1:
                 raise ValueError(f"symbols: {symbol!r} is listed more than once; an element has one channel")
         if self.unknown in self.symbols:
-            raise ValueError(
-                f"unknown: {self.unknown!r} is a channel already; choose another name, such as 'other'"
-            )
+            raise ValueError(f"unknown: {self.unknown!r} is a channel already; choose another name, such as 'other'")
 
     @classmethod
     def single(cls) -> ElementChannels:
@@ -102,9 +98,7 @@ class ElementChannels:
         table.flags.writeable = False
         return table
 
-    def channels(
-        self, atomic_numbers: npt.ArrayLike, row_splits: npt.ArrayLike | None = None
-    ) -> npt.NDArray[np.int32]:
+    def channels(self, atomic_numbers: npt.ArrayLike, row_splits: npt.ArrayLike | None = None) -> npt.NDArray[np.int32]:
         """Channels of atoms.
 
         Args:
@@ -129,9 +123,7 @@ class ElementChannels:
             index = tuple(int(i) for i in np.argwhere(refused)[0])
             place, number = _place(index, row_splits), int(numbers[index])
             if not is_element[index]:
-                raise ValueError(
-                    f"atomic_numbers: {place} has {number}; an atomic number is 1 to {len(SYMBOLS) - 1}"
-                )
+                raise ValueError(f"atomic_numbers: {place} has {number}; an atomic number is 1 to {len(SYMBOLS) - 1}")
             raise ValueError(
                 f"atomic_numbers: {place} is {SYMBOLS[number]} (atomic number {number}), which has no "
                 f"channel among {', '.join(self.names)}; list it, or name a channel for such elements with "

@@ -1,4 +1,4 @@
-"""Grids back to atoms (ParticleGrid paper, section IV): seeds by persistent homology, then an optimisation through the op."""
+"""Grids back to atoms (ParticleGrid paper, section IV): persistent peaks, then an optimisation through the op."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Inversion:
     """Atoms found in grids.
 
     Attributes:
-      points: float32 ragged `[B, (A), 4]`, or `[A, 4]` for a single grid; columns channel, x, y, z in Å, in the frame in
-        which the box was given.
+      points: float32 ragged `[B, (A), 4]`, or `[A, 4]` for a single grid; columns channel, x, y, z in Å, in the frame
+        in which the box was given.
       loss: `[B]` or `[]`, what is left of the grid: sum (G - G')^2 / sum G^2, G' the grid of `points`.
       converged: `[B]` or `[]`, whether the loss came below epsilon. Where it is False, `points` is a best guess only.
       unexplained: `[B]` or `[]`, sum |G - G'| in atoms: 0 where every bit of mass is accounted for.
@@ -52,20 +52,21 @@ def grid_to_coords(
 ) -> Inversion:
     """Finds the atoms that a grid was made of.
 
-    Seeds are the most persistent peaks of each channel (H0 of the superlevel filtration, by cripser), as many as the mass
-    of the channel tells (Eq. 6); where atoms have merged into fewer peaks, the largest residuals follow. Then
-    sum (G - G')^2 is minimised over all coordinates with `tf.GradientTape` through `pg_tf.voxelize` (Eq. 7-16), all grids
-    at once.
+    Seeds are the most persistent peaks of each channel (H0 of the superlevel filtration, by cripser), as many as the
+    mass of the channel tells (Eq. 6); where atoms have merged into fewer peaks, the largest residuals follow. Then
+    sum (G - G')^2 is minimised over all coordinates with `tf.GradientTape` through `pg_tf.voxelize` (Eq. 7-16), all
+    grids at once.
 
     Args:
       grid: `[C, nx, ny, nz]` or `[B, C, nx, ny, nz]` (channels_last: C in the end), made with one sigma and one weight.
       box: the `Box` it was made with, or `(origin, lengths)` in Å: `[3]`, or `[B, 3]` for a batch.
       sigma: standard deviation of the Gaussians, Å.
       weight: integral of each atom.
-      num_atoms: number of atoms in each channel, `[C]` or `[B, C]`; None takes it from the mass, which is right where the
-        box holds all atoms wholly.
+      num_atoms: number of atoms in each channel, `[C]` or `[B, C]`; None takes it from the mass, which is right where
+        the box holds all atoms wholly.
       data_format: "channels_first" or "channels_last".
-      optimizer: any Keras optimizer; None is Adam, its learning rate falling from sigma / 10 to sigma / 10^5 over max_steps.
+      optimizer: any Keras optimizer; None is Adam, its learning rate falling from sigma / 10 to sigma / 10^5 over
+        max_steps.
       max_steps: steps at most.
       epsilon: the loss at which a grid counts as explained, see `Inversion.loss`.
 
@@ -144,8 +145,8 @@ def peaks(density: npt.NDArray[Any], num_peaks: int) -> npt.NDArray[np.float64]:
       num_peaks: how many to return at most.
 
     Returns:
-      Positions in voxels, `[num_peaks or fewer, 3]`, 0 the centre of the first voxel; the most persistent first, refined
-      below the voxel by a parabola through the logarithm, which is exact for a lone Gaussian of wide sigma.
+      Positions in voxels, `[num_peaks or fewer, 3]`, 0 the centre of the first voxel; the most persistent first,
+      refined below the voxel by a parabola through the logarithm, which is exact for a lone Gaussian of wide sigma.
     """
     pairs = cripser.computePH(np.ascontiguousarray(-density, np.float64), maxdim=0)
     height, persistence = -pairs[:, 1], pairs[:, 2] - pairs[:, 1]
@@ -179,7 +180,9 @@ def _batched(box: Any, batch_size: int) -> Box:
     def repeat(name: str, value: Any, inner: tuple[int, ...]) -> npt.NDArray[np.float32]:
         array = np.asarray(value, np.float32)
         if array.shape not in (inner, (batch_size, *inner), (1, *inner)):
-            raise ValueError(f"box: {name} must have shape {list(inner)} or {[batch_size, *inner]}, got {list(array.shape)}")
+            raise ValueError(
+                f"box: {name} must have shape {list(inner)} or {[batch_size, *inner]}, got {list(array.shape)}"
+            )
         return np.broadcast_to(array, (batch_size, *inner))
 
     return Box(
@@ -217,7 +220,8 @@ def _seed(problem: _Problem, counts: npt.NDArray[np.int64]) -> tuple[tf.Tensor, 
     ]
     while True:
         channels, coords, row_splits = _flatten(found)
-        missing = counts - np.array([[len(atoms) for atoms in molecule] for molecule in found], np.int64).reshape(counts.shape)
+        placed = [[len(atoms) for atoms in molecule] for molecule in found]
+        missing = counts - np.array(placed, np.int64).reshape(counts.shape)
         if not missing.any():
             return channels, coords, row_splits
         residual = problem.grids - problem.grid_of(coords, channels, row_splits).numpy()

@@ -34,8 +34,25 @@ class Match:
         return float(self.distances.max(initial=0.0))
 
 
+def pair_atoms(
+    true: npt.NDArray[Any], found: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Pairs atoms so that the sum of squared distances is least (Hungarian algorithm).
+
+    Args:
+      true: coordinates `[A, 3]`, Å.
+      found: coordinates `[F, 3]`, Å.
+
+    Returns:
+      Indices into `true`, indices into `found`, and the distances in Å, each `[min(A, F)]`.
+    """
+    squared = ((true[:, np.newaxis] - found[np.newaxis]) ** 2).sum(axis=-1)
+    rows, columns = linear_sum_assignment(squared)
+    return rows, columns, np.sqrt(squared[rows, columns])
+
+
 def match_points(true: Any, found: Any) -> Match:
-    """Pairs atoms of the same channel (Hungarian algorithm).
+    """Pairs atoms of the same channel.
 
     Args:
       true: points `[A, 4]`, columns channel, x, y, z in Å; negative channels are padding and left out.
@@ -51,10 +68,8 @@ def match_points(true: Any, found: Any) -> Match:
             raise ValueError(f"{name} must have shape [atoms, 4], got {list(array.shape)}")
         sets.append(array[array[:, 0] >= 0])
     a, b = sets
-    distances = []
-    for channel in np.union1d(a[:, 0], b[:, 0]):
-        difference = a[a[:, 0] == channel, np.newaxis, 1:] - b[np.newaxis, b[:, 0] == channel, 1:]
-        squared = (difference**2).sum(axis=-1)
-        distances.append(np.sqrt(squared[linear_sum_assignment(squared)]))
+    distances = [
+        pair_atoms(a[a[:, 0] == channel, 1:], b[b[:, 0] == channel, 1:])[2] for channel in np.union1d(a[:, 0], b[:, 0])
+    ]
     same = np.array_equal(np.sort(a[:, 0]), np.sort(b[:, 0]))
     return Match(len(a), len(b), same, np.concatenate([np.zeros(0), *distances]))

@@ -46,9 +46,7 @@ class Molecules:
             raise ValueError(f"row_splits: must start at 0, got {row_splits[0]}")
         if (falls := np.flatnonzero(np.diff(row_splits) < 0)).size:
             i = falls[0]
-            raise ValueError(
-                f"row_splits: molecule {i} ends at {row_splits[i + 1]}, before its start {row_splits[i]}"
-            )
+            raise ValueError(f"row_splits: molecule {i} ends at {row_splits[i + 1]}, before its start {row_splits[i]}")
 
         def located(row: int) -> str:
             molecule = int(np.searchsorted(row_splits, row, side="right")) - 1
@@ -70,9 +68,7 @@ class Molecules:
         if coords.shape != (num_atoms, 3):
             raise ValueError(f"coords: shape must be [{num_atoms}, 3], got {list(coords.shape)}")
         if (bad := np.flatnonzero(~np.isfinite(coords).all(axis=1))).size:
-            raise ValueError(
-                f"coords: {located(bad[0])} is at {coords[bad[0]].tolist()}; coordinates must be finite"
-            )
+            raise ValueError(f"coords: {located(bad[0])} is at {coords[bad[0]].tolist()}; coordinates must be finite")
         if self.labels is not None:
             labels = _as_array("labels", self.labels, np.float32, "fiu")
             if labels.shape != (num_molecules,):
@@ -100,9 +96,7 @@ class Molecules:
     ) -> Molecules:
         """Molecules from an array of atomic numbers `[A]` and one of coordinates `[A, 3]` (Å) for each."""
         if len(atomic_numbers) != len(coords):
-            raise ValueError(
-                f"coords: there are {len(coords)} arrays, but {len(atomic_numbers)} of atomic_numbers"
-            )
+            raise ValueError(f"coords: there are {len(coords)} arrays, but {len(atomic_numbers)} of atomic_numbers")
         numbers = [np.asarray(z) if np.size(z) else np.zeros(0, np.int32) for z in atomic_numbers]
         positions = [np.asarray(xyz) if np.size(xyz) else np.zeros((0, 3), np.float32) for xyz in coords]
         for molecule, (z, xyz) in enumerate(zip(numbers, positions, strict=True)):
@@ -150,9 +144,7 @@ class Molecules:
         """
         of_atoms = channels.channels(self.atomic_numbers, self.row_splits).astype(np.float32)
         points = np.concatenate([of_atoms[:, None], self.coords], axis=1)
-        return tf.RaggedTensor.from_row_splits(
-            tf.constant(points), tf.constant(self.row_splits), validate=False
-        )
+        return tf.RaggedTensor.from_row_splits(tf.constant(points), tf.constant(self.row_splits), validate=False)
 
     def composition(self, symbols: Sequence[str]) -> npt.NDArray[np.float64]:
         """How many atoms of each element each molecule has, `[B, len(symbols)]`."""
@@ -203,9 +195,7 @@ class Molecules:
 def concatenate(parts: Sequence[Molecules]) -> Molecules:
     """All molecules of several lists, in order. Either all have labels or none has."""
     if len({part.labels is None for part in parts}) > 1:
-        raise ValueError(
-            "parts: some have labels and some have none; drop them or read them with the same label"
-        )
+        raise ValueError("parts: some have labels and some have none; drop them or read them with the same label")
     labels = [part.labels for part in parts if part.labels is not None]
     sizes = [np.diff(part.row_splits) for part in parts]
     return Molecules(

@@ -30,7 +30,5 @@ def read_molecules(
     try:
         reader = _READERS[os.path.splitext(plain)[1]]
     except KeyError:
-        raise ValueError(
-            f"path: {path} must end in {', '.join(_READERS)}, each with or without .gz"
-        ) from None
+        raise ValueError(f"path: {path} must end in {', '.join(_READERS)}, each with or without .gz") from None
     return reader(path, label, strict=strict, limit=limit)

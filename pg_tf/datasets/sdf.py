@@ -12,9 +12,7 @@ from pg_tf.datasets._collect import BadRecord, Path, Record, collect, open_text,
 from pg_tf.datasets.molecules import Molecules
 
 
-def read_sdf(
-    path: Path, label: str | None = None, *, strict: bool = False, limit: int | None = None
-) -> Molecules:
+def read_sdf(path: Path, label: str | None = None, *, strict: bool = False, limit: int | None = None) -> Molecules:
     """Reads the molecules of an SDF file: the atoms and coordinates as they stand.
 
     Nothing is added or corrected: hydrogens that are not in the file are not made up, and wrong bond orders
@@ -73,9 +71,7 @@ def _record(title: str, lines: list[str], label: str | None) -> Record:
     conformer = molecule.GetConformer()
     coords = conformer.GetPositions()
     if not np.isfinite(coords).all():
-        raise BadRecord(
-            f"atom {np.argmin(np.isfinite(coords).all(axis=1))} has coordinates that are not finite"
-        )
+        raise BadRecord(f"atom {np.argmin(np.isfinite(coords).all(axis=1))} has coordinates that are not finite")
     if len(coords) > 1 and np.ptp(coords, axis=0).max() == 0.0:
         raise BadRecord("all atoms are at one point: it has no geometry")
     if not conformer.Is3D():

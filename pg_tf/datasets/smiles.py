@@ -57,9 +57,7 @@ def _outcomes(
     columns = table.fieldnames or ()
     for argument, column in (("smiles_column", smiles_column), ("label", label)):
         if columns and column is not None and column not in columns:
-            raise ValueError(
-                f"{argument}: {path} has no column {column!r}; its columns are: {', '.join(columns)}"
-            )
+            raise ValueError(f"{argument}: {path} has no column {column!r}; its columns are: {', '.join(columns)}")
     for row in table:
         smiles = (row[smiles_column] or "").strip()
         place = f"line {table.line_num} ({smiles[:60]})"

@@ -15,9 +15,7 @@ from pg_tf.datasets import Molecules, read_molecules, read_sdf, read_smiles_csv
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
 SMILES = ("CCO", "c1ccccc1Br", "CC(=O)N")
 
-needs_shared = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the shared real data are not beside this checkout"
-)
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared real data are not beside this checkout")
 
 
 def sdf_record(smiles: str, **properties: object) -> str:
@@ -125,10 +123,7 @@ def test_sdf_without_a_geometry_is_refused(written) -> None:
 
 def test_flat_molecule_marked_as_3d_is_a_geometry(written) -> None:
     lines = sdf_record("O").splitlines(keepends=True)
-    flat = [
-        line[:20] + "    0.0000" + line[30:] if len(line) > 60 and "V2000" not in line else line
-        for line in lines
-    ]
+    flat = [line[:20] + "    0.0000" + line[30:] if len(line) > 60 and "V2000" not in line else line for line in lines]
     molecules = read_sdf(written("".join(flat)))
     assert not molecules.coords[:, 2].any()
     assert molecules.coords[:, 1].any()
@@ -224,9 +219,7 @@ def test_bad_row_is_skipped_alone_and_named(written, bad: str, reason: str) -> N
 
 def test_missing_column_is_an_error_that_lists_the_columns(written) -> None:
     path = written("SMILES,gap\nCO,1\n", "table.csv")
-    with pytest.raises(
-        ValueError, match=r"smiles_column: .* no column 'smiles'; its columns are: SMILES, gap"
-    ):
+    with pytest.raises(ValueError, match=r"smiles_column: .* no column 'smiles'; its columns are: SMILES, gap"):
         read_smiles_csv(path)
     with pytest.raises(ValueError, match=r"label: .* no column 'lumo'"):
         read_smiles_csv(path, "lumo", smiles_column="SMILES")

@@ -20,9 +20,7 @@ def test_splits_share_no_molecule_and_make_up_the_whole(sample: Molecules) -> No
     parts = [load_sample(name) for name in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [3200, 400, 400]
     assert sum((part.names for part in parts), ()) == sample.names
-    with pytest.raises(
-        ValueError, match="split: must be one of train, validation, test or None, got 'valid'"
-    ):
+    with pytest.raises(ValueError, match="split: must be one of train, validation, test or None, got 'valid'"):
         load_sample("valid")
 
 
@@ -50,9 +48,7 @@ def test_geometry_shows_the_molecule_that_the_name_says(sample: Molecules) -> No
         seen = Chem.MolFromXYZBlock("\n".join(xyz))
         rdDetermineBonds.DetermineConnectivity(seen)
         named = Chem.AddHs(Chem.MolFromSmiles(molecule.names[0]))
-        degrees = [
-            sorted((atom.GetAtomicNum(), atom.GetDegree()) for atom in m.GetAtoms()) for m in (seen, named)
-        ]
+        degrees = [sorted((atom.GetAtomicNum(), atom.GetDegree()) for atom in m.GetAtoms()) for m in (seen, named)]
         assert degrees[0] == degrees[1], molecule.names[0]
 
 
