@@ -25,7 +25,7 @@ def demo(
     label: Annotated[str | None, typer.Option(help="Property or column of --data to learn.")] = None,
     unit: Annotated[str, typer.Option(help="Unit of the label, for the report.")] = "eV",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training molecules.")] = 14,
-    max_minutes: Annotated[float, typer.Option(min=0, help="Training ends after this time at the latest.")] = 3.0,
+    max_minutes: Annotated[float, typer.Option(min=0.01, help="Training ends after this time at the latest.")] = 3.0,
     width: Annotated[int, typer.Option(min=1, help="Channels of the network's first stage.")] = 16,
     grid_size: Annotated[int, typer.Option(min=8, help="Voxels along each side.")] = 24,
     sigma: Annotated[float, typer.Option(min=0, help="Standard deviation of an atom's Gaussian, Å.")] = 0.4,

@@ -3,7 +3,7 @@
 #
 # In order: $BAZEL, the pinned version through bazelisk (on PATH, or from npm), then whatever Bazel is installed.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 mkdir -p .setup
 
 readonly bazelisk_package=@bazel/bazelisk@1.28.1
@@ -31,7 +31,8 @@ except urllib.error.HTTPError:
 # WORKSPACE is gone from Bazel 9. Debian's Bazel is 4.2.3 and calls itself "no_version".
 accept() {
   local binary=$1 version
-  [[ -n $binary && -x $binary ]] || return 1
+  # A script is a launcher: it would only come back to tools/bazel.
+  [[ -n $binary && -x $binary && $(head -c 2 "$binary" | tr -d '\0') != '#!' ]] || return 1
   version=$(cd / && timeout 20 "$binary" --version 2>/dev/null) || return 1
   [[ $version =~ ^bazel\ (no_version|4\.[2-9]|[5-8]\.) ]] || return 1
   ln -sfn "$(readlink -f "$binary")" .setup/bazel
@@ -50,7 +51,7 @@ for name in "${BAZEL:-}" bazelisk bazel; do
   if [[ -n $found ]] && is_bazelisk "$found"; then accept_from_bazelisk "$found" || true; fi
 done
 
-[[ -n ${BAZEL:-} ]] && { accept "$(command -v "$BAZEL")" || true; }
+if [[ -n ${BAZEL:-} ]]; then accept "$(command -v "$BAZEL")" || true; fi
 
 if command -v npm >/dev/null && have_internet; then
   if timeout 120 npm install --prefix .setup/npm --no-audit --no-fund "$bazelisk_package" >/dev/null 2>&1; then
@@ -61,9 +62,6 @@ fi
 
 for name in "bazel-$(<.bazelversion)" bazel-real bazel-{8..4} bazel; do
   found=$(command -v "$name" || true)
-  # A script of that name is a launcher: it would only come back to tools/bazel.
-  if [[ -n $found ]] && ! is_bazelisk "$found" && [[ $(head -c 2 "$found" | tr -d '\0') != '#!' ]]; then
-    accept "$found" || true
-  fi
+  if [[ -n $found ]] && ! is_bazelisk "$found"; then accept "$found" || true; fi
 done
 exit 1

@@ -6,7 +6,7 @@
 #
 # PYTHON=python3.12 chooses the Python, BAZEL=/path/to/bazel the Bazel.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 unset PYTHONHOME PYTHONPATH
 
 # Those that the pinned TensorFlow has wheels for.
@@ -30,8 +30,12 @@ venv_works() {
 ready() {
   [[ -f .venv/.ready && $(<.venv/.ready) == "$wanted" && -x .setup/bazel ]] && venv_works &&
     .venv/bin/python -I -c '
-import importlib.util, sys
-sys.exit(not all(map(importlib.util.find_spec, ["pg_tf", "tensorflow", "pytest"])))' &&
+import sys
+from importlib.util import find_spec
+# -I leaves this folder out of the path: pg_tf is found here only if it is installed, and as editable.
+package = find_spec("pg_tf")
+sys.exit(not (package and package.origin == sys.argv[1] and find_spec("tensorflow") and find_spec("pytest")))
+' "$PWD/pg_tf/__init__.py" &&
     built_for_this_tensorflow
 }
 
@@ -111,7 +115,9 @@ virtual_environment() {
   if ! venv_works; then
     python=$(find_python) || no_python
     say "virtual environment .venv, of $("$python" --version)"
-    rm -rf .venv
+    # Out of the way in one step: half of an old one must not be taken for a whole one.
+    [[ ! -e .venv && ! -L .venv ]] || mv .venv ".setup/old-venv-$$"
+    rm -rf .setup/old-venv-*
     mkdir .venv
     touch .venv/.installing
     "$python" -m venv .venv
@@ -146,6 +152,7 @@ PYTHON
 }
 
 trap 'exit 130' HUP INT TERM
+[[ $PWD != *[[:space:]]* ]] || die "Bazel does not work in a folder with a space in its path; move this one: $PWD"
 ready && exit
 mkdir -p .setup
 exec 9>.setup/lock

