@@ -19,17 +19,17 @@ template <typename T>
 class BoundingBoxOp : public OpKernel {
  public:
   explicit BoundingBoxOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    float margin;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("margin", &margin));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("cubic", &cubic_));
-    OP_REQUIRES(ctx, margin >= 0 && std::isfinite(margin),
-                InvalidArgument("margin must be finite and at least 0, got ", margin));
-    margin_ = margin;
   }
 
   void Compute(OpKernelContext* ctx) override {
     const Tensor &coords = ctx->input(0), &channels = ctx->input(1), &row_splits = ctx->input(2);
     OP_REQUIRES_OK(ctx, ValidateCoords<T>(coords, channels, row_splits));
+    OP_REQUIRES(ctx, ctx->input(3).dims() == 0,
+                InvalidArgument("margin must be a scalar, got shape ", ctx->input(3).shape().DebugString()));
+    const T margin = ctx->input(3).scalar<T>()();
+    OP_REQUIRES(ctx, margin >= 0 && std::isfinite(margin),
+                InvalidArgument("margin must be finite and at least 0, got ", margin));
     const int64_t batch_size = row_splits.NumElements() - 1;
     Tensor *origin = nullptr, *lengths = nullptr;
     OP_REQUIRES_OK(ctx, ctx->allocate_output(0, TensorShape({batch_size, 3}), &origin));
@@ -51,8 +51,14 @@ class BoundingBoxOp : public OpKernel {
       T* const corner = origin->flat<T>().data() + 3 * b;
       T* const edges = lengths->flat<T>().data() + 3 * b;
       for (int d = 0; d < 3; ++d) {
-        corner[d] = low[d] - margin_;
-        edges[d] = high[d] - low[d] + 2 * margin_;
+        corner[d] = low[d] - margin;
+        edges[d] = high[d] - low[d] + 2 * margin;
+        // So far out, rounding would take the margin away and cut the atoms.
+        const bool held = margin == 0 || (corner[d] < low[d] && high[d] + margin > high[d]);
+        OP_REQUIRES(ctx, held && std::isfinite(edges[d]),
+                    InvalidArgument("coords: no box with a margin of ", margin, " around molecule ", b, ", from ",
+                                    low[d], " to ", high[d], " along ", std::string(1, "xyz"[d]),
+                                    ": that is beyond the digits of its type; move it to the origin"));
       }
       if (!cubic_) continue;
       const T longest = std::max({edges[0], edges[1], edges[2]});
@@ -64,7 +70,6 @@ class BoundingBoxOp : public OpKernel {
   }
 
  private:
-  T margin_;
   bool cubic_;
 };
 

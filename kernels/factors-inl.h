@@ -76,7 +76,7 @@ void Factors(const Plan<T>& plan) {
     for (int64_t a = 0; a < plan.atoms.size; ++a) {
       const int64_t count = windows[a].end - windows[a].begin;
       if (UseCentreSeries(windows[a].step)) {
-        CentreFactors(windows[a], count, factors + a * pitch + windows[a].begin - plan.start[axis][a]);
+        CentreFactors(windows[a], count, factors + plan.offset[axis][a] + windows[a].begin);
       } else {
         EdgeValues(windows[a], count, plan.edges + a * plan.edge_pitch);
       }
@@ -84,7 +84,7 @@ void Factors(const Plan<T>& plan) {
     for (int64_t a = 0; a < plan.atoms.size; ++a) {
       if (UseCentreSeries(windows[a].step)) continue;
       EdgeDifferences(plan.edges + a * plan.edge_pitch, windows[a].end - windows[a].begin,
-                      factors + a * pitch + windows[a].begin - plan.start[axis][a]);
+                      factors + plan.offset[axis][a] + windows[a].begin);
     }
   }
 }

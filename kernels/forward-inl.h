@@ -28,6 +28,31 @@ struct TilePosition {
   int64_t first_atom;  // the atom of bit 0 of word_begin
 };
 
+// Atoms of one tile that are summed in registers. Such runs are summed with compensation, or thousands of atoms in one
+// voxel would wear out float32.
+constexpr int kRun = 64;
+
+// The sum of the runs so far, and what its rounding took away (Kahan, CACM 8, 40 (1965)).
+template <typename T>
+struct RunTotal {
+  Tile<T> sum, lost;
+  bool empty = true;
+
+  // Moves a run into the total and leaves zeros.
+  PG_TF_INLINE void Take(Vec<T> (&run)[kTileRows][kTileVectors]) {
+    for (int r = 0; r < kTileRows; ++r) {
+      for (int v = 0; v < kTileVectors; ++v) {
+        const Vec<T> before = empty ? Vec<T>{} : sum.rows[r][v];
+        const Vec<T> mended = run[r][v] - (empty ? Vec<T>{} : lost.rows[r][v]);
+        sum.rows[r][v] = before + mended;
+        lost.rows[r][v] = (sum.rows[r][v] - before) - mended;
+        run[r][v] = Vec<T>{};
+      }
+    }
+    empty = false;
+  }
+};
+
 // tile = sum over the atoms of w P_x P_y P_z; false where there are none.
 template <typename T>
 PG_TF_INLINE bool Accumulate(const Plan<T>& plan, const TilePosition& at, int64_t weight_column, Tile<T>* tile) {
@@ -39,16 +64,22 @@ PG_TF_INLINE bool Accumulate(const Plan<T>& plan, const TilePosition& at, int64_
   for (int r = 0; r < kTileRows; ++r) {
     for (int v = 0; v < kTileVectors; ++v) sum[r][v] = Vec<T>{};
   }
+  RunTotal<T> total;
   bool any = false;
+  int left = kRun;
   for (int64_t word = at.word_begin; word < at.word_end; ++word) {
     uint64_t bits = x_mask[word] & y_mask[word] & z_mask[word];
     any |= bits != 0;
     for (; bits != 0; bits &= bits - 1) {
+      if (__builtin_expect(left-- == 0, false)) {
+        total.Take(sum);
+        left = kRun - 1;
+      }
       const int64_t a = at.first_atom + 64 * (word - at.word_begin) + __builtin_ctzll(bits);
-      const T scale = plan.factors[0][a * plan.pitch[0] + at.x - plan.start[0][a]] *
+      const T scale = plan.factors[0][plan.offset[0][a] + at.x] *
                       plan.atoms.weights[a * plan.atoms.weight_stride + weight_column];
-      const T* p_y = plan.factors[1] + a * plan.pitch[1] + y - plan.start[1][a];
-      const T* p_z = plan.factors[2] + a * plan.pitch[2] + z - plan.start[2][a];
+      const T* p_y = plan.factors[1] + plan.offset[1][a] + y;
+      const T* p_z = plan.factors[2] + plan.offset[2][a] + z;
       Vec<T> row[kTileVectors];
       for (int v = 0; v < kTileVectors; ++v) row[v] = Load(p_z + v * Tile<T>::kLanes) * scale;
 #pragma GCC unroll 8
@@ -58,26 +89,16 @@ PG_TF_INLINE bool Accumulate(const Plan<T>& plan, const TilePosition& at, int64_
       }
     }
   }
+  if (!total.empty) {
+    total.Take(sum);
+    *tile = total.sum;
+    return true;
+  }
   for (int r = 0; r < kTileRows; ++r) {
     for (int v = 0; v < kTileVectors; ++v) tile->rows[r][v] = sum[r][v];
   }
   return any;
 }
-
-// Conversions from the arithmetic's type to the stored one.
-struct AsFloat16 {
-  typedef uint16_t Stored;
-  static PG_TF_INLINE uint16_t Convert(float value) { return ToFloat16(value); }
-};
-struct AsBfloat16 {
-  typedef uint16_t Stored;
-  static PG_TF_INLINE uint16_t Convert(float value) { return ToBfloat16(value); }
-};
-template <typename T>
-struct AsComputed {
-  typedef T Stored;
-  static PG_TF_INLINE T Convert(T value) { return value; }
-};
 
 template <typename T>
 inline bool Aligned(const T* pointer) {
@@ -88,9 +109,9 @@ inline bool Aligned(const T* pointer) {
 template <typename As, typename T>
 PG_TF_INLINE void StoreRow(const T* row, int64_t count, int64_t stride, typename As::Stored* out) {
   if (stride == 1) {
-    for (int64_t k = 0; k < count; ++k) out[k] = As::Convert(row[k]);
+    for (int64_t k = 0; k < count; ++k) out[k] = As::To(row[k]);
   } else {
-    for (int64_t k = 0; k < count; ++k) out[k * stride] = As::Convert(row[k]);
+    for (int64_t k = 0; k < count; ++k) out[k * stride] = As::To(row[k]);
   }
 }
 
@@ -202,16 +223,16 @@ PG_TF_INLINE void ForwardAs(const Plan<T>& plan, const GridLayout& layout, bool 
 inline void Forward(const Plan<float>& plan, const GridLayout& layout, bool stream, void* grid) {
   switch (layout.storage) {
     case Storage::kFloat16:
-      return ForwardAs<AsFloat16>(plan, layout, stream, grid);
+      return ForwardAs<Float16Storage>(plan, layout, stream, grid);
     case Storage::kBfloat16:
-      return ForwardAs<AsBfloat16>(plan, layout, stream, grid);
+      return ForwardAs<Bfloat16Storage>(plan, layout, stream, grid);
     default:
-      return ForwardAs<AsComputed<float>>(plan, layout, stream, grid);
+      return ForwardAs<PlainStorage<float>>(plan, layout, stream, grid);
   }
 }
 
 inline void Forward(const Plan<double>& plan, const GridLayout& layout, bool stream, void* grid) {
-  ForwardAs<AsComputed<double>>(plan, layout, stream, grid);
+  ForwardAs<PlainStorage<double>>(plan, layout, stream, grid);
 }
 
 }  // namespace PG_TF_LEVEL

@@ -7,21 +7,6 @@
 namespace pg_tf {
 namespace PG_TF_LEVEL {
 
-// Conversions from the stored type to the arithmetic's.
-template <typename T>
-struct FromComputed {
-  typedef T Stored;
-  static PG_TF_INLINE T Convert(T value) { return value; }
-};
-struct FromHalf {
-  typedef uint16_t Stored;
-  static PG_TF_INLINE float Convert(uint16_t value) { return FromFloat16(value); }
-};
-struct FromBrain {
-  typedef uint16_t Stored;
-  static PG_TF_INLINE float Convert(uint16_t value) { return FromBfloat16(value); }
-};
-
 // The upstream gradient in memory; consecutive z are `stride` apart, and nothing at or behind `end` may be read.
 template <typename Stored>
 struct Upstream {
@@ -31,18 +16,18 @@ struct Upstream {
 
 // A vector of consecutive z; zeros for those behind the end of the tensor. What lies between the end of the window and
 // the end of the tensor is read, and meets a factor of zero.
-template <typename From, typename T>
-PG_TF_INLINE Vec<T> LoadRow(const typename From::Stored* row, const Upstream<typename From::Stored>& upstream) {
+template <typename As, typename T>
+PG_TF_INLINE Vec<T> LoadRow(const typename As::Stored* row, const Upstream<typename As::Stored>& upstream) {
   constexpr int kLanes = Simd<T>::kLanes;
   Vec<T> values = {};
   if (row + (kLanes - 1) * upstream.stride >= upstream.end) {
-    for (int i = 0; i < kLanes && row < upstream.end; ++i, row += upstream.stride) values[i] = From::Convert(*row);
+    for (int i = 0; i < kLanes && row < upstream.end; ++i, row += upstream.stride) values[i] = As::From(*row);
     return values;
   }
-  if constexpr (sizeof(typename From::Stored) == sizeof(T)) {
+  if constexpr (sizeof(typename As::Stored) == sizeof(T)) {
     if (upstream.stride == 1) return Load<T>(row);
   }
-  for (int i = 0; i < kLanes; ++i) values[i] = From::Convert(row[i * upstream.stride]);
+  for (int i = 0; i < kLanes; ++i) values[i] = As::From(row[i * upstream.stride]);
   return values;
 }
 
@@ -54,10 +39,10 @@ struct Moments {
   T spread[3];
 };
 
-template <typename From, bool kSpread, typename T>
+template <typename As, bool kSpread, typename T>
 PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], const AxisDerivatives<T> factor[3],
-                                      const typename From::Stored* first_row,
-                                      const Upstream<typename From::Stored>& upstream) {
+                                      const typename As::Stored* first_row,
+                                      const Upstream<typename As::Stored>& upstream) {
   constexpr int kLanes = Simd<T>::kLanes;
   const int64_t count_x = window[0]->end - window[0]->begin;
   const int64_t count_y = window[1]->end - window[1]->begin;
@@ -67,10 +52,10 @@ PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], cons
   for (int64_t z = 0; z < count_z; z += kLanes) {
     Vec<T> sum = {}, sum_shift_x = {}, sum_shift_y = {}, sum_spread_x = {}, sum_spread_y = {};
     for (int64_t x = 0; x < count_x; ++x) {
-      const typename From::Stored* row = first_row + x * upstream.pitch_x + z * upstream.stride;
+      const typename As::Stored* row = first_row + x * upstream.pitch_x + z * upstream.stride;
       Vec<T> row_sum = {}, row_shift = {}, row_spread = {};
       for (int64_t y = 0; y < count_y; ++y, row += upstream.pitch_y) {
-        const Vec<T> loaded = LoadRow<From, T>(row, upstream);
+        const Vec<T> loaded = LoadRow<As, T>(row, upstream);
         row_sum += loaded * factor[1].value[y];
         row_shift += loaded * factor[1].shift[y];
         if (kSpread) row_spread += loaded * factor[1].spread[y];
@@ -103,14 +88,15 @@ PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], cons
   return moments;
 }
 
-template <typename From, bool kSpread, typename T>
+template <typename As, bool kSpread, typename T>
 PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, const GridLayout& layout,
-                             const typename From::Stored* grid, T* scratch, const GradientArrays<T>& gradients) {
+                             const typename As::Stored* grid, T* scratch, const GradientArrays<T>& gradients) {
   const int64_t nx = layout.shape[0], ny = layout.shape[1], nz = layout.shape[2];
   const int64_t stride = layout.channels_last ? layout.num_channels : 1;
   const int64_t channel_pitch = layout.channels_last ? 1 : nx * ny * nz;
-  const bool soft = atoms.weight_stride > 1;
-  const Upstream<typename From::Stored> upstream = {grid + nx * ny * nz * layout.num_channels, ny * nz * stride,
+  // With a single channel both kinds are the same, and of soft atoms' channels only the sign counts.
+  const bool soft = atoms.weight_stride == layout.num_channels;
+  const Upstream<typename As::Stored> upstream = {grid + nx * ny * nz * layout.num_channels, ny * nz * stride,
                                                     nz * stride, stride};
 
   int64_t longest = nx > ny ? nx : ny;
@@ -140,11 +126,11 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
     Store(factor[2].shift + count_z, Vec<T>{});
     Store(factor[2].spread + count_z, Vec<T>{});
 
-    const typename From::Stored* first_row =
+    const typename As::Stored* first_row =
         grid + ((window[0]->begin * ny + window[1]->begin) * nz + window[2]->begin) * stride;
     for (int64_t column = 0; column < atoms.weight_stride; ++column) {
       const int64_t channel = soft ? column : channels[a];
-      const Moments<T> moments = WindowMoments<From, kSpread, T>(
+      const Moments<T> moments = WindowMoments<As, kSpread, T>(
           window, factor, first_row + channel * channel_pitch, upstream);
       const T weight = atoms.weights[a * atoms.weight_stride + column];
       weights[column] = moments.value;
@@ -154,14 +140,14 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
   }
 }
 
-template <typename From, typename T>
+template <typename As, typename T>
 PG_TF_INLINE void GradientFrom(const AtomList<T>& atoms, const int32_t* channels, const GridLayout& layout,
                                const void* upstream, T* scratch, const GradientArrays<T>& gradients) {
-  const auto* stored = static_cast<const typename From::Stored*>(upstream);
+  const auto* stored = static_cast<const typename As::Stored*>(upstream);
   if (gradients.sigma != nullptr) {
-    GradientAs<From, true>(atoms, channels, layout, stored, scratch, gradients);
+    GradientAs<As, true>(atoms, channels, layout, stored, scratch, gradients);
   } else {
-    GradientAs<From, false>(atoms, channels, layout, stored, scratch, gradients);
+    GradientAs<As, false>(atoms, channels, layout, stored, scratch, gradients);
   }
 }
 
@@ -169,17 +155,17 @@ inline void Gradient(const AtomList<float>& atoms, const int32_t* channels, cons
                      const void* upstream, float* scratch, const GradientArrays<float>& gradients) {
   switch (layout.storage) {
     case Storage::kFloat16:
-      return GradientFrom<FromHalf>(atoms, channels, layout, upstream, scratch, gradients);
+      return GradientFrom<Float16Storage>(atoms, channels, layout, upstream, scratch, gradients);
     case Storage::kBfloat16:
-      return GradientFrom<FromBrain>(atoms, channels, layout, upstream, scratch, gradients);
+      return GradientFrom<Bfloat16Storage>(atoms, channels, layout, upstream, scratch, gradients);
     default:
-      return GradientFrom<FromComputed<float>>(atoms, channels, layout, upstream, scratch, gradients);
+      return GradientFrom<PlainStorage<float>>(atoms, channels, layout, upstream, scratch, gradients);
   }
 }
 
 inline void Gradient(const AtomList<double>& atoms, const int32_t* channels, const GridLayout& layout,
                      const void* upstream, double* scratch, const GradientArrays<double>& gradients) {
-  GradientFrom<FromComputed<double>>(atoms, channels, layout, upstream, scratch, gradients);
+  GradientFrom<PlainStorage<double>>(atoms, channels, layout, upstream, scratch, gradients);
 }
 
 }  // namespace PG_TF_LEVEL

@@ -8,21 +8,26 @@ namespace {
 
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+// A Gaussian wider than this many voxels leaves nothing in any of them; float32 could not even hold its window.
+constexpr double kWidest = 1e30;
+
 template <typename T>
 AxisWindow<T> Window(double coordinate, double sigma, double origin, double length, int64_t extent) {
   const double voxels_per_unit = static_cast<double>(extent) / length;
   const double u = (coordinate - origin) * voxels_per_unit;
-  const double reach = kReach<T> * sigma * voxels_per_unit;
+  const double spread = sigma * voxels_per_unit;
+  // Never less than the rounding of u: an atom exactly on an edge belongs to both voxels however narrow it is.
+  const double reach = std::max(kReach<T> * spread, 1e-6);
   const double limit = static_cast<double>(extent);
   AxisWindow<T> window = {};
-  if (!(u + reach > 0 && u - reach < limit)) return window;
+  if (!(u + reach > 0 && u - reach < limit && spread < kWidest)) return window;
   window.begin = static_cast<int32_t>(std::max(0.0, std::floor(u - reach)));
   window.end = static_cast<int32_t>(std::min(limit, std::ceil(u + reach)));
-  const double whole = std::floor(u);
-  window.first = static_cast<T>(window.begin - whole);
-  window.offset = static_cast<T>(u - whole);
+  const double edge = std::floor(u + 0.5);
+  window.first = static_cast<T>(window.begin - edge);
+  window.offset = static_cast<T>(u - edge);
   // The bound keeps 0 * step finite for an atom on an edge; a Gaussian that narrow is a point to both types.
-  window.step = static_cast<T>(std::min(1 / (sigma * voxels_per_unit), 1e18));
+  window.step = static_cast<T>(std::min(1 / spread, 1e18));
   return window;
 }
 
@@ -120,19 +125,20 @@ void Planner<T>::BuildFactors(const TileShape& tile) {
   int64_t longest = 0;
   int64_t values = 0;
   for (int d = 0; d < 3; ++d) {
-    starts_[d].resize(size);
+    offsets_[d].resize(size);
     int64_t pitch = 0;
     for (int64_t i = 0; i < size; ++i) {
       const AxisWindow<T>& window = windows_[d][i];
       const int64_t count = window.end - window.begin;
-      starts_[d][i] = static_cast<int32_t>(window.begin / unit[d] * unit[d]);
+      const int64_t first = window.begin / unit[d] * unit[d];
+      offsets_[d][i] = -first;
       // The window is written in whole vectors and read in whole tiles.
-      pitch = std::max({pitch, window.begin - starts_[d][i] + RoundUp(count, tile.lanes),
-                        RoundUp(window.end - starts_[d][i], unit[d])});
+      pitch = std::max({pitch, window.begin - first + RoundUp(count, tile.lanes), RoundUp(window.end - first, unit[d])});
       longest = std::max(longest, count);
     }
-    plan_.start[d] = starts_[d].data();
     plan_.pitch[d] = RoundUp(pitch, tile.lanes);
+    for (int64_t i = 0; i < size; ++i) offsets_[d][i] += i * plan_.pitch[d];
+    plan_.offset[d] = offsets_[d].data();
     values += plan_.pitch[d] * size;
   }
   plan_.edge_pitch = RoundUp(longest + 1, tile.lanes) + tile.lanes;

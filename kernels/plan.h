@@ -62,7 +62,8 @@ class Planner {
 
   AtomWindows<T> all_;
   Plan<T> plan_;
-  std::vector<int32_t> order_, buckets_, group_begin_, group_word_, starts_[3];
+  std::vector<int32_t> order_, buckets_, group_begin_, group_word_;
+  std::vector<int64_t> offsets_[3];
   std::vector<AxisWindow<T>> windows_[3];
   std::vector<T> weights_, factors_;
   std::vector<uint64_t> masks_;

@@ -33,6 +33,7 @@ std::string AtomPlace(const Tensor& row_splits, int64_t atom) {
 
 absl::Status ValidateGridSpec(const GridSpec& spec) {
   int64_t voxels = spec.num_channels;
+  if (voxels < 1) return InvalidArgument("num_channels = ", voxels, " must be at least 1");
   for (int d = 0; d < 3; ++d) {
     // 2^30 keeps every index of one axis within an int32.
     if (spec.shape[d] < 1 || spec.shape[d] > (int64_t{1} << 30)) {
@@ -150,7 +151,7 @@ absl::Status ValidateAtoms(const Tensor& channels, const Tensor& weights, const 
 
 template <typename T>
 absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t batch_size) {
-  for (const auto& [name, tensor] : {std::make_pair("origin", &origin), std::make_pair("lengths", &lengths)}) {
+  for (const auto [name, tensor] : {std::make_pair("origin", &origin), std::make_pair("lengths", &lengths)}) {
     if (tensor->dims() != 2 || tensor->dim_size(1) != 3 ||
         (tensor->dim_size(0) != 1 && tensor->dim_size(0) != batch_size)) {
       return InvalidArgument("box: ", name, " must have shape [1, 3] or [", batch_size, ", 3], got ",

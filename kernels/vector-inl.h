@@ -134,7 +134,6 @@ PG_TF_INLINE Vec<double> Density(Vec<double> t) {
   return t;
 }
 
-// Half precision as bits, rounded once to the nearest even. One lane at a time: the compiler vectorises these loops.
 PG_TF_INLINE uint32_t Bits(float value) {
   uint32_t bits;
   __builtin_memcpy(&bits, &value, sizeof bits);
@@ -147,40 +146,57 @@ PG_TF_INLINE float FromBits(uint32_t bits) {
   return value;
 }
 
-PG_TF_INLINE uint16_t ToBfloat16(float value) {
-  const uint32_t bits = Bits(value);
-  if ((bits & 0x7FFFFFFF) > 0x7F800000) return static_cast<uint16_t>((bits >> 16) | 0x40);
-  return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
-}
+// How a grid's voxels are stored, and the way to and from the type of the arithmetic: as they are, or in half precision
+// as bits, rounded once to the nearest even.
+template <typename T>
+struct PlainStorage {
+  typedef T Stored;
+  static PG_TF_INLINE T To(T value) { return value; }
+  static PG_TF_INLINE T From(T value) { return value; }
+};
 
-PG_TF_INLINE float FromBfloat16(uint16_t half) { return FromBits(static_cast<uint32_t>(half) << 16); }
+struct Bfloat16Storage {
+  typedef uint16_t Stored;
 
-PG_TF_INLINE uint16_t ToFloat16(float value) {
+  static PG_TF_INLINE uint16_t To(float value) {
+    const uint32_t bits = Bits(value);
+    if ((bits & 0x7FFFFFFF) > 0x7F800000) return static_cast<uint16_t>((bits >> 16) | 0x40);
+    return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+  }
+
+  static PG_TF_INLINE float From(uint16_t half) { return FromBits(static_cast<uint32_t>(half) << 16); }
+};
+
+struct Float16Storage {
+  typedef uint16_t Stored;
+
+  static PG_TF_INLINE uint16_t To(float value) {
 #if defined(__F16C__)
-  return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT);
+    return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT);
 #else
-  const uint32_t sign = (Bits(value) >> 16) & 0x8000;
-  const uint32_t magnitude = Bits(value) & 0x7FFFFFFF;
-  if (magnitude > 0x7F800000) return static_cast<uint16_t>(sign | 0x7E00);
-  if (magnitude >= 0x477FF000) return static_cast<uint16_t>(sign | 0x7C00);  // rounds to 65536 or more
-  // Below 2^-14 the result is subnormal: adding 0.5 lets the float unit round at the last bit that a half has there.
-  if (magnitude < 0x38800000) return static_cast<uint16_t>(sign | (Bits(FromBits(magnitude) + 0.5f) - 0x3F000000));
-  const uint32_t rounded = magnitude + 0xFFF + ((magnitude >> 13) & 1);
-  return static_cast<uint16_t>(sign | ((rounded - 0x38000000) >> 13));
+    const uint32_t sign = (Bits(value) >> 16) & 0x8000;
+    const uint32_t magnitude = Bits(value) & 0x7FFFFFFF;
+    if (magnitude > 0x7F800000) return static_cast<uint16_t>(sign | 0x7E00);
+    if (magnitude >= 0x477FF000) return static_cast<uint16_t>(sign | 0x7C00);  // rounds to 65536 or more
+    // Below 2^-14 the result is subnormal: adding 0.5 lets the float unit round at the last bit that a half has there.
+    if (magnitude < 0x38800000) return static_cast<uint16_t>(sign | (Bits(FromBits(magnitude) + 0.5f) - 0x3F000000));
+    const uint32_t rounded = magnitude + 0xFFF + ((magnitude >> 13) & 1);
+    return static_cast<uint16_t>(sign | ((rounded - 0x38000000) >> 13));
 #endif
-}
+  }
 
-PG_TF_INLINE float FromFloat16(uint16_t half) {
+  static PG_TF_INLINE float From(uint16_t half) {
 #if defined(__F16C__)
-  return _cvtsh_ss(half);
+    return _cvtsh_ss(half);
 #else
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
-  const uint32_t magnitude = half & 0x7FFF;
-  if (magnitude >= 0x7C00) return FromBits(sign | 0x7F800000 | ((magnitude & 0x3FF) << 13));
-  // The bits read as a float are the value times 2^-112, exactly.
-  return FromBits(sign | Bits(FromBits(magnitude << 13) * 0x1p112f));
+    const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
+    const uint32_t magnitude = half & 0x7FFF;
+    if (magnitude >= 0x7C00) return FromBits(sign | 0x7F800000 | ((magnitude & 0x3FF) << 13));
+    // The bits read as a float are the value times 2^-112, exactly.
+    return FromBits(sign | Bits(FromBits(magnitude << 13) * 0x1p112f));
 #endif
-}
+  }
+};
 
 }  // namespace PG_TF_LEVEL
 }  // namespace pg_tf

@@ -16,8 +16,8 @@ template <typename T>
 struct AxisWindow {
   int32_t begin;  // the first voxel that the atom reaches
   int32_t end;    // one past the last; end <= begin: the atom does not reach the grid
-  T first;        // begin - floor(u), an exact integer; u is the atom's position in voxels
-  T offset;       // u - floor(u)
+  T first;        // begin - round(u), an exact integer; u is the atom's position in voxels
+  T offset;       // u - round(u): from the nearest edge, the one where its rounding matters most
   T step;         // voxel width / sigma
 };
 
@@ -46,11 +46,11 @@ struct Plan {
   // Which atoms touch plane x - x_begin, tile row y / tile.rows, tile column z / tile.depth: [extent, num_words].
   const uint64_t* masks[3];
 
-  // The one-dimensional factors P of the three axes: factors[d][atom * pitch[d] + i - start[d][atom]] for voxel i.
-  // `start` is a multiple of the tile's size on that axis; what lies outside the window is negligible or zero.
+  // The one-dimensional factors P of the three axes: factors[d][offset[d][atom] + i] for voxel i, stored from the first to
+  // the last tile that the atom touches. What lies outside its window there is negligible or zero.
   T* factors[3];
-  int64_t pitch[3];
-  const int32_t* start[3];
+  int64_t pitch[3];  // between atoms
+  const int64_t* offset[3];
   T* edges;  // scratch for the factors, [atoms.size, edge_pitch]
   int64_t edge_pitch;
 };

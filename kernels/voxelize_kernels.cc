@@ -263,7 +263,9 @@ class VoxelizeGradOp : public OpKernel {
         kernels.gradient(windows.atoms(), part.channels, layout, voxels + b * spec.voxels(), scratch.data(),
                          {coords + 3 * atom, weights + columns * atom, sigma == nullptr ? nullptr : sigma + 3 * atom});
         for (int64_t a = atom; a < last; ++a) {
-          for (int d = 0; d < 3; ++d) coords[3 * a + d] *= static_cast<T>(spec.shape[d] / box.lengths[d]);
+          for (int d = 0; d < 3; ++d) {
+            coords[3 * a + d] = static_cast<T>(coords[3 * a + d] * static_cast<double>(spec.shape[d]) / box.lengths[d]);
+          }
         }
         atom = last;
       }

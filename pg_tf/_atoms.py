@@ -18,12 +18,14 @@ class AtomLayout:
       row_splits: int64 `[B + 1]`; molecule b has the flat atoms `row_splits[b]` to `row_splits[b + 1]`.
       padded_shape: `[B, A]` of a padded batch.
       batch_size: static number of molecules, None where unknown; 1 for a single molecule.
+      num_atoms: static number of atoms a molecule has, None where unknown or ragged.
     """
 
     kind: str
     row_splits: tf.Tensor
     padded_shape: tf.Tensor | None
     batch_size: int | None
+    num_atoms: int | None = None
 
     @classmethod
     def of(cls, name: str, value: Any, width: int) -> AtomLayout:
@@ -38,19 +40,21 @@ class AtomLayout:
         if value.shape.rank == 2:
             atoms = value.shape[0] if value.shape[0] is not None else tf.shape(value, tf.int64)[0]
             row_splits = tf.stack([tf.constant(0, tf.int64), tf.cast(atoms, tf.int64)])
-            return cls("single", row_splits, None, 1)
+            return cls("single", row_splits, None, 1, value.shape[0])
         shape = tf.shape(value, tf.int64)
         row_splits = tf.range(shape[0] + 1) * shape[1]
-        return cls("padded", row_splits, shape[:2], value.shape[0])
+        return cls("padded", row_splits, shape[:2], value.shape[0], value.shape[1])
 
     def flat(self, name: str, value: Any, inner: tuple[int | None, ...]) -> tf.Tensor:
         """Values of the atoms, one after another: `[N, *inner]`.
 
         Raises:
           ValueError: if `value` is not laid out as the atoms are.
+          tf.errors.InvalidArgumentError: if it has other numbers of atoms.
         """
         leading = {"single": "[atoms", "padded": "[molecules, atoms", "ragged": "[molecules, (atoms)"}[self.kind]
         wanted = leading + "".join(f", {n or 'columns'}" for n in inner) + "]"
+        unequal = f"{name} must have as many atoms in each molecule as the coordinates"
         if (self.kind == "ragged") != isinstance(value, tf.RaggedTensor):
             raise ValueError(f"{name} must be laid out as the coordinates, {wanted}; got {describe(value)}")
         if self.kind == "ragged":
@@ -58,16 +62,18 @@ class AtomLayout:
                 raise ValueError(f"{name} must have shape {wanted}, got {describe(value)}")
             values = value.flat_values
             if value.row_splits is not self.row_splits:
-                tf.debugging.assert_equal(
-                    tf.cast(value.row_splits, tf.int64),
-                    self.row_splits,
-                    f"{name} must have as many atoms in each molecule as the coordinates",
-                )
+                tf.debugging.assert_equal(tf.cast(value.row_splits, tf.int64), self.row_splits, unequal)
             return values
         if value.shape.rank != {"single": 1, "padded": 2}[self.kind] + len(inner):
             raise ValueError(f"{name} must have shape {wanted}, got {describe(value)}")
+        known = [self.num_atoms] if self.kind == "single" else [self.batch_size, self.num_atoms]
+        given = value.shape[: len(known)]
+        if not given.is_compatible_with(known):
+            raise ValueError(f"{unequal}, {known}; got {describe(value)}")
         if self.kind == "single":
             return value
+        if not (given.is_fully_defined() and None not in known):
+            tf.debugging.assert_equal(tf.shape(value, tf.int64)[:2], self.padded_shape, unequal)
         return tf.reshape(value, [-1, *(n if n is not None else value.shape[2] for n in inner)])
 
     def unflatten(self, values: tf.Tensor) -> Any:
@@ -100,13 +106,12 @@ class AtomLayout:
 
 
 def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
-    """`value` as a tensor or ragged tensor of `dtype`; numbers of other types are cast.
+    """`value` as a tensor or ragged tensor of `dtype`. Numbers of other types are cast, but for fractions to integers;
+    an integer that `dtype` cannot hold becomes its largest or smallest one.
 
     Raises:
-      ValueError: if `value` is not an array of numbers.
+      ValueError: if `value` is not an array of numbers, or not of whole ones where `dtype` asks for them.
     """
-    if isinstance(value, tf.RaggedTensor):
-        return tf.cast(value, dtype)
     if not tf.is_tensor(value):
         try:
             value = np.asarray(value)
@@ -117,11 +122,24 @@ def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
             ) from error
         if value.dtype.kind not in "fiub":
             raise ValueError(f"{name} must be an array of numbers, got dtype {value.dtype}")
-    return tf.cast(value, dtype)
+        if value.size == 0:
+            value = value.astype(dtype.as_numpy_dtype)  # [] is an array of float64 to NumPy
+    given = tf.as_dtype(value.dtype)
+    if not (given.is_floating or given.is_integer or given.is_bool):
+        raise ValueError(f"{name} must be an array of numbers, got dtype {given.name}")
+    if not dtype.is_integer:
+        return tf.cast(value, dtype)
+    if given.is_floating:
+        raise ValueError(
+            f"{name} must be whole numbers of an integer dtype, got dtype {given.name}; cast them with tf.cast"
+        )
+    return tf.saturate_cast(value, dtype)
 
 
 def describe(value: Any) -> str:
     """Shape of a tensor as an error should show it."""
+    if value.shape.rank is None:
+        return "unknown rank"
     shape = "[" + ", ".join("?" if n is None else str(n) for n in value.shape) + "]"
     return f"a ragged tensor of shape {shape}" if isinstance(value, tf.RaggedTensor) else f"shape {shape}"
 

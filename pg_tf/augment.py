@@ -13,11 +13,12 @@ from pg_tf._atoms import AtomLayout, as_tensor
 def random_motion(points: Any, seed: Any, *, rotation: bool = True, translation: float = 0.5) -> Any:
     """Moves each molecule as a rigid body, each in its own way.
 
-    The rotation is uniform over all orientations and about the centroid of the atoms; the translation is uniform in a cube.
+    The rotation is uniform over all orientations and about the centroid of the atoms, the translation uniform in a
+    cube.
 
     Args:
-      points: one molecule `[A, 4]`, a padded batch `[B, A, 4]` or a ragged batch `[B, (A), 4]`; columns channel, x, y, z
-        in Å. Atoms with a negative channel are padding.
+      points: one molecule `[A, 4]`, a padded batch `[B, A, 4]` or a ragged batch `[B, (A), 4]`; columns channel, x, y,
+        z in Å. Atoms with a negative channel are padding.
       seed: two integers; the same seed gives the same motion (as for `tf.random.stateless_uniform`).
       rotation: whether to rotate.
       translation: the largest shift along each axis, Å.

@@ -42,10 +42,11 @@ class Box(NamedTuple):
         return self._transform(coords, lambda x, origin, rotation: rotate(rotation, x, transpose=True) + origin)
 
     def _transform(self, coords: Any, transform: Any) -> Any:
-        coords = coords if tf.is_tensor(coords) else tf.convert_to_tensor(coords)
+        dtype = tf.as_dtype(getattr(coords, "dtype", tf.float32))
+        coords = as_tensor("coords", coords, dtype if dtype.is_floating else tf.float32)
         layout = AtomLayout.of("coords", coords, 3)
         flat = layout.flat("coords", coords, (3,))
-        box = batched(self, flat.dtype)
+        box = batched(self, layout, flat.dtype)
         rotation = None if box.rotation is None else layout.per_atom(box.rotation)
         return layout.unflatten(transform(flat, layout.per_atom(box.origin), rotation))
 
@@ -69,12 +70,12 @@ def bounding_box(
         `principal_axes`), or a rotation matrix as in `Box`.
 
     Returns:
-      A `Box` with `[3]` for a single molecule and `[B, 3]` for a batch. A molecule without atoms has the box of an atom at
-      the origin. Differentiable with respect to `coords`; the principal axes count as constants there.
+      A `Box` with `[3]` for a single molecule and `[B, 3]` for a batch. A molecule without atoms has the box of an atom
+      at the origin. Differentiable with respect to `coords`; the principal axes count as constants there.
 
     Raises:
       ValueError: if a shape does not fit, or the margin is negative.
-      tf.errors.InvalidArgumentError: if a coordinate is not finite.
+      tf.errors.InvalidArgumentError: if a coordinate is not finite, or so large that its digits cannot hold the margin.
     """
     if not margin >= 0:
         raise ValueError(f"margin must be at least 0 Å, got {margin}")
@@ -91,6 +92,26 @@ def bounding_box(
     return Box(*(None if part is None else layout.batch(part) for part in box))
 
 
+def centered_box(coords: Any, lengths: Any, *, channels: Any = None) -> Box:
+    """A box of the same size around the middle of each molecule, so that all grids have one resolution.
+
+    Args:
+      coords: as in `bounding_box`.
+      lengths: edges of the box, Å: a scalar or `[3]`.
+      channels: as in `bounding_box`.
+
+    Returns:
+      A `Box`, `[3]` for a single molecule and `[B, 3]` for a batch. Its centre is that of the atoms' bounding box. What
+      sticks out of the box is not in the grid.
+
+    Raises:
+      As `bounding_box`.
+    """
+    around = bounding_box(coords, margin=0.0, cubic=False, channels=channels)
+    edges = tf.broadcast_to(tf.cast(lengths, around.lengths.dtype), tf.shape(around.lengths))
+    return Box(around.origin + (around.lengths - edges) / 2, edges)
+
+
 def principal_axes(coords: Any, *, channels: Any = None) -> tf.Tensor:
     """The principal axes of the atoms, all weighing the same, the longest first.
 
@@ -99,8 +120,8 @@ def principal_axes(coords: Any, *, channels: Any = None) -> tf.Tensor:
       channels: as in `bounding_box`.
 
     Returns:
-      Rotation matrices, rows the axes: `[3, 3]` for a single molecule, `[B, 3, 3]` for a batch. Right-handed; the first two
-      axes point to the side where the atoms reach out further (positive third moment).
+      Rotation matrices, rows the axes: `[3, 3]` for a single molecule, `[B, 3, 3]` for a batch. Right-handed; the first
+      two axes point to the side where the atoms reach out further (positive third moment).
     """
     dtype = coords.dtype if tf.is_tensor(coords) and coords.dtype == tf.float64 else tf.float32
     coords = as_tensor("coords", coords, dtype)
@@ -118,11 +139,12 @@ def rotate(rotation: tf.Tensor | None, vectors: tf.Tensor, transpose: bool = Fal
     return vectors if rotation is None else tf.linalg.matvec(rotation, vectors, transpose_a=transpose)
 
 
-def batched(box: Any, dtype: tf.DType) -> Box:
+def batched(box: Any, layout: AtomLayout, dtype: tf.DType) -> Box:
     """A caller's box as tensors `[1 or B, 3]`, `[1 or B, 3]` and None or `[1 or B, 3, 3]`.
 
     Raises:
       ValueError: if it is not a box or a shape does not fit.
+      tf.errors.InvalidArgumentError: if the rotation is none.
     """
     try:
         origin, lengths, rotation = Box(*box)
@@ -136,11 +158,25 @@ def batched(box: Any, dtype: tf.DType) -> Box:
     if rotation is not None:
         rotation = as_tensor("box: rotation", rotation, dtype)
         if rotation.shape.rank not in (2, 3) or rotation.shape[-2:].as_list() != [3, 3]:
-            raise ValueError(
-                f"box: rotation must have shape [3, 3] or [molecules, 3, 3], got {describe(rotation)}"
-            )
+            raise ValueError(f"box: rotation must have shape [3, 3] or [molecules, 3, 3], got {describe(rotation)}")
         rotation = tf.reshape(rotation, [-1, 3, 3])
-    return Box(tf.reshape(origin, [-1, 3]), tf.reshape(lengths, [-1, 3]), rotation)
+        _check_rotation(rotation)
+    result = Box(tf.reshape(origin, [-1, 3]), tf.reshape(lengths, [-1, 3]), rotation)
+    molecules = layout.batch_size
+    for name, value in result._asdict().items():
+        if value is not None and molecules is not None and value.shape[0] not in (1, molecules, None):
+            raise ValueError(
+                f"box: {name} must be one for all or one for each of the {molecules} molecules, got {describe(value)}"
+            )
+    return result
+
+
+def _check_rotation(rotation: tf.Tensor) -> None:
+    rule = "box: rotation must be a rotation matrix, with orthonormal rows and determinant 1"
+    products = tf.linalg.matmul(rotation, rotation, transpose_b=True)
+    tolerance = tf.constant(1e-3, rotation.dtype)  # room for matrices written down with few digits
+    tf.debugging.assert_less(tf.abs(products - tf.eye(3, dtype=rotation.dtype)), tolerance, rule)
+    tf.debugging.assert_positive(tf.linalg.det(rotation), rule)
 
 
 def fit(
@@ -160,7 +196,7 @@ def fit(
             raise ValueError(f"rotation must be None, 'principal' or a rotation matrix, got {rotation!r}")
         rotation = tf.stop_gradient(_principal_axes(coords, tf.cast(channels >= 0, coords.dtype), layout))
     else:
-        rotation = batched(Box([0.0] * 3, [1.0] * 3, rotation), coords.dtype).rotation
+        rotation = batched(Box([0.0] * 3, [1.0] * 3, rotation), layout, coords.dtype).rotation
     turned = rotate(layout.per_atom(rotation), coords)
     origin, lengths = _fit_along_axes(turned, channels, layout, margin, cubic, use_op)
     return Box(tf.linalg.matvec(rotation, origin, transpose_a=True), lengths, rotation)
@@ -170,7 +206,7 @@ def _fit_along_axes(
     coords: tf.Tensor, channels: tf.Tensor, layout: AtomLayout, margin: float, cubic: bool, use_op: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
     if use_op:
-        return _ops.pg_tf_bounding_box(coords, channels, layout.row_splits, margin=margin, cubic=cubic)
+        return _ops.pg_tf_bounding_box(coords, channels, layout.row_splits, margin, cubic=cubic)
     return _dense_bounding_box(coords, channels, layout.row_splits, margin, cubic)
 
 
@@ -218,8 +254,9 @@ def _principal_axes(coords: tf.Tensor, mask: tf.Tensor, layout: AtomLayout) -> t
 
 @tf.RegisterGradient("PgTf>BoundingBox")
 def _bounding_box_gradient(op: tf.Operation, to_origin: tf.Tensor, to_lengths: tf.Tensor) -> list[Any]:
-    coords, channels, row_splits = op.inputs
+    coords, channels, row_splits, margin = op.inputs
     with tf.GradientTape() as tape:
-        tape.watch(coords)
-        box = _dense_bounding_box(coords, channels, row_splits, op.get_attr("margin"), op.get_attr("cubic"))
-    return [tape.gradient(box, coords, [to_origin, to_lengths]), None, None]
+        tape.watch([coords, margin])
+        box = _dense_bounding_box(coords, channels, row_splits, margin, op.get_attr("cubic"))
+    to_coords, to_margin = tape.gradient(box, [coords, margin], [to_origin, to_lengths])
+    return [to_coords, None, None, to_margin]

@@ -43,7 +43,7 @@ class Settings:
     data: Path | None = None
     label: str | None = None
     unit: str = "eV"
-    epochs: int = 14
+    epochs: int = 24
     max_minutes: float = 3.0
     width: int = 16
     grid_size: int = 24
@@ -144,7 +144,6 @@ def train(split: Split, settings: Settings, console: Console) -> tuple[keras.Mod
         input_shape=(side, side, side, _ELEMENTS.num_channels),
         stem_kernel=5,
         stem_strides=2,
-        stem_pool=False,
     )
     model = training.regressor(network, _labels(split.train))
     console.print(f"{network.name}: {model.count_params():,} parameters, grids {side}^3 x {_ELEMENTS.num_channels}")

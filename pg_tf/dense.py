@@ -11,9 +11,7 @@ import math
 import tensorflow as tf
 
 
-def axis_factors(
-    coords: tf.Tensor, sigma: tf.Tensor, origin: tf.Tensor, lengths: tf.Tensor, extent: int
-) -> tf.Tensor:
+def axis_factors(coords: tf.Tensor, sigma: tf.Tensor, origin: tf.Tensor, lengths: tf.Tensor, extent: int) -> tf.Tensor:
     """The part of each atom's Gaussian that lies between neighbouring voxel faces of one axis.
 
     Args:
@@ -26,21 +24,18 @@ def axis_factors(
     Returns:
       `[B, A, extent]`, `P(i) = (erf((e_i+1 - mu) / (sqrt2 sigma)) - erf((e_i - mu) / (sqrt2 sigma))) / 2`.
     """
-    width = (lengths / extent)[:, tf.newaxis]
-    position = (coords - origin[:, tf.newaxis]) / width
-    whole = tf.stop_gradient(tf.floor(position))
-    # Edges counted from the atom's own voxel: exact integers, so that float32 keeps its digits where the Gaussian is steep.
-    edges = tf.range(extent + 1, dtype=coords.dtype) - whole[..., tf.newaxis] - (position - whole)[..., tf.newaxis]
-    scaled = edges * (width / sigma / math.sqrt(2))[..., tf.newaxis]
+    # In float64 whatever comes in: it is the small part of the work, and float32 loses its digits where voxels are much
+    # wider than sigma, or much narrower.
+    result = coords.dtype
+    coords, sigma, origin, lengths = (tf.cast(values, tf.float64) for values in (coords, sigma, origin, lengths))
+    edges = origin[:, tf.newaxis] + tf.range(extent + 1, dtype=tf.float64) * lengths[:, tf.newaxis] / extent
+    scaled = (edges[:, tf.newaxis] - coords[..., tf.newaxis]) / (sigma * math.sqrt(2))[..., tf.newaxis]
     # In a tail both erf are close to one and the difference of erfc keeps more digits.
     low, high = scaled[..., :-1], scaled[..., 1:]
     sign = tf.where(low + high < 0, -tf.ones_like(low), tf.ones_like(low))
     near, far = tf.where(sign < 0, -high, low), tf.where(sign < 0, -low, high)
-    return tf.where(
-        near > 0.5,
-        (tf.math.erfc(near) - tf.math.erfc(far)) / 2,
-        (tf.math.erf(far) - tf.math.erf(near)) / 2,
-    )
+    factors = tf.where(near > 0.5, tf.math.erfc(near) - tf.math.erfc(far), tf.math.erf(far) - tf.math.erf(near)) / 2
+    return tf.cast(factors, result)
 
 
 def voxelize(

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
-from rdkit import Chem
-from scipy.spatial import KDTree
 
-from pg_tf import _meshes
-from pg_tf.elements import SYMBOLS, atomic_number
+from pg_tf import _scenes
+from pg_tf._scenes import ELEMENT_COLOURS, FONT, INK, MUTED, PALETTE, RULE
+from pg_tf.elements import SYMBOLS
 from pg_tf.metrics import pair_atoms
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-INK, MUTED, RULE = "#1f2933", "#66727f", "#e4e8ec"
-# Okabe and Ito's colours, which the colour-blind can tell apart: https://jfly.uni-koeln.de/color
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f")
-# After Corey, Pauling and Koltun, a little muted; the rest of the elements are pink, as is the custom.
-ELEMENT_COLOURS = {
-    "H": "#d9dde1", "B": "#f2a58e", "C": "#4a4f57", "N": "#3657d6", "O": "#d8322b", "F": "#6fb944",
-    "Si": "#c9a86a", "P": "#e8862e", "S": "#e3c02c", "Cl": "#22a33a", "Br": "#9b3524", "I": "#7b2fa0",
-}  # fmt: skip
-OTHER_COLOUR = "#d67ab1"
+__all__ = [
+    "ELEMENT_COLOURS",
+    "FONT",
+    "INK",
+    "MUTED",
+    "PALETTE",
+    "RULE",
+    "grid",
+    "inversion",
+    "learning_curve",
+    "molecule",
+    "molecule_and_grid",
+    "parity",
+]
 
-_LIGHT = {
-    "lighting": {"ambient": 0.62, "diffuse": 0.6, "specular": 0.22, "roughness": 0.45, "fresnel": 0.08},
-    "lightposition": {"x": 2000, "y": -1500, "z": 4000},
-}
+_METRICS = {"loss": "Loss", "mae": "Mean absolute error", "mse": "Mean squared error"}
 
 
 def molecule(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike) -> go.Figure:
@@ -46,7 +45,8 @@ def molecule(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike) -> go.Figure:
     Raises:
       ValueError: if the shapes do not fit or there is no such element.
     """
-    return _scene(_atom_traces(*_atoms(atomic_numbers, coords)))
+    numbers, xyz = _scenes.checked_atoms(atomic_numbers, coords)
+    return _scenes.scene(_scenes.atoms(numbers, xyz), xyz)
 
 
 def grid(
@@ -55,16 +55,18 @@ def grid(
     names: Sequence[str] = (),
     *,
     level: float = 0.25,
-    max_side: int = 48,
+    max_side: int = 64,
 ) -> go.Figure:
     """A grid as one surface of equal density a channel, inside the outline of its box.
 
     Args:
       grid: `[C, nx, ny, nz]` or `[nx, ny, nz]`.
-      box: `pg_tf.Box`, or a pair of its origin and lengths, each `[3]`, Å. A rotated box is drawn along its own axes.
+      box: `pg_tf.Box`, or a pair of its origin and lengths, each `[3]`, Å. A rotated box is drawn along its own
+        axes.
       names: C names of channels. One that begins with an element's symbol has that element's colour.
       level: where the surface is, as a share of the channel's largest voxel.
-      max_side: a grid with more voxels along an axis is averaged over blocks, to keep the picture small.
+      max_side: a grid with more voxels along an axis is averaged over blocks, to keep the picture small; one with
+        less than half as many is interpolated (cubic splines), to keep it smooth.
 
     Returns:
       A figure with one trace a channel that has any density, and one for the box.
@@ -72,8 +74,10 @@ def grid(
     Raises:
       ValueError: if the shapes do not fit or level is not between 0 and 1.
     """
-    origin, lengths, _ = _box(box)
-    return _scene([*_grid_traces(grid, origin, lengths, names, level, max_side), _outline(origin, lengths)])
+    origin, lengths, _ = _scenes.checked_box(box)
+    surfaces = _scenes.surfaces(grid, origin, lengths, names, level, max_side)
+    seen = np.concatenate([np.zeros((0, 3)), *(np.stack([t.x, t.y, t.z], -1) for t in surfaces)])
+    return _scenes.scene([*surfaces, _scenes.outline(origin, lengths)], seen)
 
 
 def molecule_and_grid(
@@ -84,16 +88,17 @@ def molecule_and_grid(
     names: Sequence[str] = (),
     *,
     level: float = 0.25,
-    max_side: int = 48,
+    max_side: int = 64,
 ) -> go.Figure:
     """A molecule inside its grid. Arguments as in `molecule` and `grid`."""
-    numbers, xyz = _atoms(atomic_numbers, coords)
-    origin, lengths, rotation = _box(box)
-    atoms = _atom_traces(numbers, origin + (xyz - origin) @ rotation.T)
+    numbers, xyz = _scenes.checked_atoms(atomic_numbers, coords)
+    origin, lengths, rotation = _scenes.checked_box(box)
+    xyz = origin + (xyz - origin) @ rotation.T
+    atoms = _scenes.atoms(numbers, xyz)
     for trace in atoms:
         trace.showlegend = False
-    surfaces = _grid_traces(grid, origin, lengths, names, level, max_side)
-    return _scene([*atoms, *surfaces, _outline(origin, lengths)])
+    surfaces = _scenes.surfaces(grid, origin, lengths, names, level, max_side)
+    return _scenes.scene([*atoms, *surfaces, _scenes.outline(origin, lengths)], xyz)
 
 
 def learning_curve(
@@ -175,8 +180,8 @@ def parity(true: npt.ArrayLike, predicted: npt.ArrayLike, unit: str = "eV", name
     error = np.abs(x - y).mean()
     figure.add_annotation(
         text=f"mean absolute error {error:.3f} {unit}",
-        xref="paper",
-        yref="paper",
+        xref="x domain",
+        yref="y domain",
         x=0.03,
         y=0.97,
         showarrow=False,
@@ -199,204 +204,42 @@ def inversion(
     Args:
       atomic_numbers: `[A]` of the molecule, or element symbols.
       coords: `[A, 3]` of the molecule, Å.
-      found_coords: `[F, 3]`, Å. Each is shown with its distance from the atom that it is paired with.
+      found_coords: `[F, 3]`, Å. Paired with the atoms by `pg_tf.metrics.pair_atoms`; the pointer shows the distance.
 
     Returns:
-      A figure with the molecule and a trace for the found atoms; those beyond the number of atoms have another colour.
+      A figure with the molecule and the crosses; those beyond the number of atoms have another colour, and atoms
+      that nothing was found for are ringed.
+
+    Raises:
+      ValueError: if the shapes do not fit or there is no such element.
     """
-    numbers, xyz = _atoms(atomic_numbers, coords)
-    found = np.asarray(found_coords, np.float64).reshape(-1, 3)
+    numbers, xyz = _scenes.checked_atoms(atomic_numbers, coords)
+    found = np.asarray(found_coords, np.float64)
+    if found.ndim != 2 or found.shape[1] != 3:
+        raise ValueError(f"found_coords: shape must be [F, 3], got {list(found.shape)}")
     atoms, partners, distances = pair_atoms(xyz, found)
-    traces = _atom_traces(numbers, xyz)
-    for trace in traces:
-        trace.opacity = 0.45
+    missed = np.setdiff1d(np.arange(len(xyz)), atoms)
     spurious = np.setdiff1d(np.arange(len(found)), partners)
-    notes = [f"{SYMBOLS[numbers[a]]} {a}: {d:.4f} Å off" for a, d in zip(atoms, distances, strict=True)]
-    for rows, texts, name, colour in (
-        (partners, notes, "found", PALETTE[1]),
-        (spurious, ["no such atom"] * len(spurious), "found, but not there", PALETTE[3]),
-    ):
-        if len(rows):
-            traces.append(
-                go.Scatter3d(
-                    **_columns(found[rows]),
-                    mode="markers",
-                    name=name,
-                    marker={"symbol": "cross", "size": 9, "color": colour},
-                    text=texts,
-                    hovertemplate="%{text}<extra></extra>",
-                )
-            )
-    return _scene(traces)
-
-
-_METRICS = {"loss": "Loss", "mae": "Mean absolute error", "mse": "Mean squared error"}
-
-
-def _atoms(
-    atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    given = np.asarray(atomic_numbers)
-    if given.dtype.kind in "US":
-        given = np.array([atomic_number(str(symbol)) for symbol in given])
-    xyz = np.asarray(coords, np.float64)
-    if given.ndim != 1 or xyz.shape != (len(given), 3):
-        raise ValueError(
-            f"coords: shape must be [A, 3] beside atomic_numbers [A]; got {list(xyz.shape)} and {list(given.shape)}"
+    notes = [f"{SYMBOLS[numbers[a]]}, atom {a}: {d:.2g} Å off" for a, d in zip(atoms, distances, strict=True)]
+    traces = _scenes.atoms(numbers, xyz)
+    for trace in traces:
+        trace.opacity = 0.4
+    if len(partners):
+        traces.append(_scenes.crosses(found[partners], notes, "found", PALETTE[1]))
+    if len(spurious):
+        traces.append(_scenes.crosses(found[spurious], ["no atom here"] * len(spurious), "found in excess", PALETTE[3]))
+    if len(missed):
+        texts = [f"{SYMBOLS[numbers[a]]}, atom {a}: not found" for a in missed]
+        rings = go.Scatter3d(
+            **_scenes.columns(xyz[missed]),
+            mode="markers",
+            name="missed",
+            marker={"symbol": "circle-open", "size": 18, "color": PALETTE[0]},
+            text=texts,
+            hovertemplate="%{text}<extra></extra>",
         )
-    return given[given > 0].astype(np.int64), xyz[given > 0]
-
-
-def _box(box: Sequence[npt.ArrayLike]) -> tuple[npt.NDArray[np.float64], ...]:
-    origin, lengths, *rest = (None if part is None else np.asarray(part, np.float64) for part in box)
-    for name, part in (("origin", origin), ("lengths", lengths)):
-        if part is None or part.shape != (3,):
-            raise ValueError(
-                f"box: its {name} must have shape [3], got {None if part is None else list(part.shape)}; "
-                "give the box of one molecule"
-            )
-    rotation = rest[0] if rest and rest[0] is not None else np.eye(3)
-    assert origin is not None
-    assert lengths is not None
-    return origin, lengths, rotation
-
-
-def _atom_traces(numbers: npt.NDArray[np.int64], xyz: npt.NDArray[np.float64]) -> list[Any]:
-    table = Chem.GetPeriodicTable()
-    radius = np.array([table.GetRcovalent(int(number)) for number in numbers])
-    # Bonded: closer than the sum of the covalent radii plus 0.45 Å, as in Open Babel.
-    pairs = KDTree(xyz).query_pairs(2 * radius.max() + 0.45, output_type="ndarray") if len(xyz) else []
-    ball = _meshes.sphere(2 if len(xyz) <= 200 else 1)
-    parts = [
-        [_meshes.Mesh(ball.vertices * (0.14 + 0.25 * r) + centre, ball.faces)]
-        for r, centre in zip(radius, xyz, strict=True)
-    ]
-    for a, b in pairs:
-        if 0.1 < np.linalg.norm(xyz[a] - xyz[b]) < radius[a] + radius[b] + 0.45:
-            middle = (xyz[a] + xyz[b]) / 2
-            parts[a].append(_meshes.stick(xyz[a], middle, 0.09))
-            parts[b].append(_meshes.stick(xyz[b], middle, 0.09))
-    traces = []
-    for number in sorted(set(numbers.tolist()), key=lambda number: (number != 6, number)):
-        members = np.flatnonzero(numbers == number)
-        mesh = _meshes.joined([part for atom in members for part in parts[atom]])
-        owner = np.concatenate([np.full(len(part.vertices), atom) for atom in members for part in parts[atom]])
-        symbol = SYMBOLS[number]
-        traces.append(
-            _mesh_trace(
-                mesh,
-                name=symbol,
-                color=ELEMENT_COLOURS.get(symbol, OTHER_COLOUR),
-                customdata=_compact(owner),
-                hovertemplate=f"{symbol}, atom %{{customdata}}<extra></extra>",
-            )
-        )
-    return traces
-
-
-def _grid_traces(
-    grid: npt.ArrayLike,
-    origin: npt.NDArray[np.float64],
-    lengths: npt.NDArray[np.float64],
-    names: Sequence[str],
-    level: float,
-    max_side: int,
-) -> list[Any]:
-    values = np.asarray(grid, np.float64)
-    if values.ndim == 3:
-        values = values[None]
-    if values.ndim != 4:
-        raise ValueError(f"grid: shape must be [C, nx, ny, nz] or [nx, ny, nz], got {list(values.shape)}")
-    if names and len(names) != len(values):
-        raise ValueError(f"names: there must be one a channel, {len(values)}; got {len(names)}")
-    if not 0 < level < 1:
-        raise ValueError(f"level: must be between 0 and 1, got {level}")
-    values, edges = _coarsened(values, max_side)
-    traces = []
-    for channel, density in enumerate(values):
-        if not density.max() > 0:
-            continue
-        name = names[channel] if names else f"channel {channel}"
-        symbol = name.split("+")[0]
-        mesh = _meshes.isosurface(density, level * density.max())
-        mesh = mesh._replace(vertices=origin + (mesh.vertices + 0.5) * edges * lengths)
-        traces.append(
-            _mesh_trace(
-                mesh,
-                name=html.escape(name),
-                color=ELEMENT_COLOURS.get(symbol, PALETTE[channel % len(PALETTE)]),
-                opacity=0.32,
-                hoverinfo="skip",
-            )
-        )
-    return traces
-
-
-def _coarsened(
-    values: npt.NDArray[np.float64], max_side: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """`values` averaged over blocks, and the size of a block as a share of the box, `[3]`."""
-    shape = np.array(values.shape[1:])
-    factor = -(-shape // max_side)
-    values = np.pad(values, [(0, 0), *((0, int(extra)) for extra in -shape % factor)])
-    nx, ny, nz = values.shape[1:] // factor
-    blocks = values.reshape(-1, nx, factor[0], ny, factor[1], nz, factor[2])
-    return blocks.mean(axis=(2, 4, 6)), factor / shape
-
-
-def _outline(origin: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64]) -> Any:
-    """The twelve edges of the box, as one line broken by NaN."""
-    corner = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    edges = [(a, b) for a in range(8) for b in range(a) if np.abs(corner[a] - corner[b]).sum() == 1]
-    path = np.concatenate([[*(origin + corner[[a, b]] * lengths), [np.nan] * 3] for a, b in edges])
-    size = " × ".join(f"{length:.1f}" for length in lengths)
-    return go.Scatter3d(
-        **_columns(path),
-        mode="lines",
-        name=f"box, {size} Å",
-        line={"color": "#9aa5b1", "width": 2},
-        hoverinfo="skip",
-    )
-
-
-def _mesh_trace(mesh: _meshes.Mesh, **options: Any) -> Any:
-    i, j, k = (_compact(column) for column in mesh.faces.T)
-    return go.Mesh3d(**_columns(mesh.vertices), i=i, j=j, k=k, showlegend=True, **_LIGHT, **options)
-
-
-def _columns(xyz: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float32]]:
-    # Contiguous float32 is what plotly stores as binary, at 5 bytes a number.
-    return dict(zip("xyz", np.ascontiguousarray(xyz.T, np.float32), strict=True))
-
-
-def _compact(integers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(integers, np.min_scalar_type(int(integers.max(initial=0))))
-
-
-def _scene(traces: list[Any]) -> go.Figure:
-    hidden = {"visible": False, "showspikes": False}
-    return go.Figure(
-        traces,
-        {
-            "template": "none",
-            "font": {"family": FONT, "size": 14, "color": INK},
-            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-            "height": 440,
-            "hoverlabel": {"font": {"family": FONT}},
-            "legend": {"x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,0.7)", "itemsizing": "constant"},
-            "scene": {
-                "xaxis": hidden,
-                "yaxis": hidden,
-                "zaxis": hidden,
-                "aspectmode": "data",
-                "dragmode": "orbit",
-                "camera": {
-                    "eye": {"x": 1.4, "y": 1.2, "z": 0.9},
-                    "projection": {"type": "perspective"},
-                },
-            },
-        },
-    )
+        traces.append(rings)
+    return _scenes.scene(traces, xyz)
 
 
 def _chart(x: str, y: str) -> go.Figure:
@@ -412,10 +255,10 @@ def _chart(x: str, y: str) -> go.Figure:
     figure.update_layout(
         template="none",
         font={"family": FONT, "size": 14, "color": INK},
-        margin={"l": 64, "r": 20, "t": 16, "b": 54},
+        margin={"l": 64, "r": 20, "t": 40, "b": 54},
         height=400,
         hoverlabel={"font": {"family": FONT}},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
     )
     figure.update_xaxes(**axis, title_text=html.escape(x))
     figure.update_yaxes(**axis, title_text=html.escape(y))

@@ -33,10 +33,10 @@ def coord_to_grid(
         dataset.ragged_batch(256).map(pg_tf.coord_to_grid, num_parallel_calls=tf.data.AUTOTUNE)
 
     Args:
-      points: one molecule `[A, 4]`, a padded batch `[B, A, 4]` or a ragged batch `[B, (A), 4]`; columns channel, x, y, z
-        in Å. A negative channel marks padding.
-      width: length of the box along x, Å; the box begins at 0. All three lengths None: the bounding box of each molecule,
-        cubic, with 2 Å margin (`pg_tf.bounding_box` gives the same box).
+      points: one molecule `[A, 4]`, a padded batch `[B, A, 4]` or a ragged batch `[B, (A), 4]`; columns channel, x, y,
+        z in Å. A negative channel marks padding.
+      width: length of the box along x, Å; the box begins at 0. All three lengths None: the bounding box of each
+        molecule, cubic, with 2 Å margin (`pg_tf.bounding_box` gives the same box).
       height: length along y, Å.
       depth: length along z, Å.
       num_channels: channels of the grid.
@@ -54,7 +54,9 @@ def coord_to_grid(
     missing = [name for name, length in lengths.items() if length is None]
     if missing and len(missing) < 3:
         raise ValueError(f"give all of width, height and depth, or none for a fitted box; {', '.join(missing)} missing")
-    box = None if missing else Box([0.0, 0.0, 0.0], tf.stack([tf.cast(n, tf.float32) for n in lengths.values()]))
+    box = (
+        None if missing else Box([0.0, 0.0, 0.0], tf.stack([as_tensor(*item, tf.float32) for item in lengths.items()]))
+    )
     coords, channels = split_points(points)
     return voxelize(coords, channels, num_channels=num_channels, grid_shape=grid_size, sigma=variance, box=box)
 
@@ -66,8 +68,8 @@ def split_points(points: Any) -> tuple[Any, Any]:
       points: `[A, 4]`, `[B, A, 4]` or ragged `[B, (A), 4]`, columns channel, x, y, z.
 
     Returns:
-      coords, with 3 columns, and channels, int32 without columns, in the layout of `points`. Differentiable with respect
-      to the coordinates.
+      coords, with 3 columns, and channels, int32 without columns, in the layout of `points`. Differentiable with
+      respect to the coordinates.
 
     Raises:
       ValueError: if the shape does not fit.
@@ -108,13 +110,13 @@ class Voxelizer:
         """Turns the points of one dataset element into a grid and hands everything else on.
 
         Args:
-          *element: `points`; or `points, *rest`, also as one tuple; or a dict. Points are as in `coord_to_grid`. A dict has
-            the key "points", or "coords" and where needed "channels", "weights", "features" and "sigma", laid out as for
-            `pg_tf.voxelize`.
+          *element: `points`; or `points, *rest`, also as one tuple; or a dict. Points are as in `coord_to_grid`. A dict
+            has the key "points", or "coords" and where needed "channels", "weights", "features" and "sigma", laid
+            out as for `pg_tf.voxelize`.
 
         Returns:
-          The grid (with `return_box`, the pair of grid and box); or a tuple of it and the rest; or a dict with "grid" (and
-          "box") in place of what it was made from.
+          The grid (with `return_box`, the pair of grid and box); or a tuple of it and the rest; or a dict with "grid"
+          (and "box") in place of what it was made from.
 
         Raises:
           KeyError: if a dict has neither points nor coords.

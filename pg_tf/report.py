@@ -17,6 +17,9 @@ from pg_tf.plot import FONT, INK, MUTED, RULE
 # A figure is drawn while the page is still being laid out; this fits it to its place.
 _FIT = 'addEventListener("load", () => document.querySelectorAll(".js-plotly-plot").forEach(Plotly.Plots.resize))'
 
+# The browser itself refuses whatever would come from elsewhere. Plotly compiles its 3D shaders' drivers with eval.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data: blob:"
+
 _STYLE = f"""
 body {{ font: 16px/1.55 {FONT}; color: {INK}; margin: 0; background: #f6f8fa; }}
 main {{ max-width: 1080px; margin: 0 auto; padding: 32px 20px 64px; }}
@@ -32,7 +35,10 @@ figcaption {{ color: {MUTED}; font-size: 14px; }}
 table {{ border-collapse: collapse; margin: 4px 0 12px; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: right; padding: 6px 18px 6px 0; border-bottom: 1px solid {RULE}; }}
 th {{ color: {MUTED}; font-weight: 600; font-size: 14px; }}
-th:first-child, td:first-child {{ text-align: left; }}
+th:first-child, td:first-child {{ text-align: left; min-width: 14ch; overflow-wrap: anywhere; }}
+tr:last-child td {{ border-bottom: 0; }}
+figcaption {{ overflow-wrap: anywhere; }}
+@media print {{ body {{ background: #fff; }} section {{ break-inside: avoid; }} }}
 """
 
 
@@ -68,6 +74,7 @@ def write_report(path: str | os.PathLike[str], title: str, summary: str, section
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n"
         f'<body><main><h1>{html.escape(title)}</h1><p class="muted">{html.escape(summary)}</p>\n{body}\n'
         f"</main><script>{_FIT}</script></body></html>\n"
@@ -100,7 +107,8 @@ def _figure(figure: go.Figure) -> str:
         full_html=False,
         include_plotlyjs=False,
         default_height=420,
-        config={"responsive": True, "displaylogo": False},
+        # The wheel belongs to the page.
+        config={"responsive": True, "displaylogo": False, "scrollZoom": False},
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util  # the only way to learn that XLA is tracing
 
-from pg_tf import _library, box as boxes, dense
+from pg_tf import _library, dense
+from pg_tf import box as boxes
 from pg_tf._atoms import AtomLayout, as_tensor, describe
 
 _ops = _library.load()
@@ -34,8 +38,8 @@ def voxelize(
     """Turns atoms into voxel grids.
 
     An atom is a normalised Gaussian, and a voxel holds its exact integral: `w P_x(i) P_y(j) P_z(k)` with
-    `P(i) = (erf((e_i+1 - mu) / (sqrt2 sigma)) - erf((e_i - mu) / (sqrt2 sigma))) / 2` (Zaman et al., ParticleGrid, 2022,
-    Eq. 1-5). A grid whose box holds all atoms sums to the sum of their weights (Eq. 6).
+    `P(i) = (erf((e_i+1 - mu) / (sqrt2 sigma)) - erf((e_i - mu) / (sqrt2 sigma))) / 2` (Zaman et al., ParticleGrid,
+    2022, Eq. 1-5). A grid whose box holds all atoms sums to the sum of their weights (Eq. 6).
 
     Example:
 
@@ -43,22 +47,23 @@ def voxelize(
 
     Args:
       coords: atoms of one molecule `[A, 3]`, a padded batch `[B, A, 3]` or a ragged batch `[B, (A), 3]`, Å.
-      channels: integers `[A]`, `[B, A]` or ragged `[B, (A)]`; None puts all atoms into channel 0. A negative channel marks
-        padding: no contribution, gradients of zero.
+      channels: integers `[A]`, `[B, A]` or ragged `[B, (A)]`; None puts all atoms into channel 0. A negative channel
+        marks padding: no contribution, gradients of zero.
       num_channels: channels of the grid.
       grid_shape: voxels along x, y and z, or one number for all three.
       sigma: standard deviation of the Gaussians, Å: a scalar, or one for each atom, laid out as `channels`.
       weights: integral of each atom, 1 if None: a scalar, or one for each atom, laid out as `channels`.
       features: `[A, C]`, `[B, A, C]` or ragged `[B, (A), C]` with C = num_channels: soft channels. Atom a adds
         `features[a, c]` times its Gaussian to every channel c; of `channels` only the sign is looked at then.
-      box: a `Box` or `(origin, lengths)` in Å, `[3]` for all molecules or `[B, 3]`; None fits one to each molecule with
-        `bounding_box(coords)`: cubic, 2 Å margin.
+      box: a `Box` or `(origin, lengths)` in Å, `[3]` for all molecules or `[B, 3]`; or a function that is called as
+        `box(coords, channels=channels)` and returns one, such as `functools.partial(pg_tf.centered_box, lengths=16.0)`.
+        None fits one to each molecule with `bounding_box`: cubic, 2 Å margin.
       data_format: "channels_first" `[C, nx, ny, nz]` or "channels_last" `[nx, ny, nz, C]`.
       dtype: of the grid: float32, float64, float16 or bfloat16. float64 grids are computed in float64, all others in
         float32 and rounded once.
       implementation: "op" is the compiled CPU kernel. "dense" is made of TensorFlow's own ops: slower on a CPU, but it
-        runs under XLA and on accelerators (padded or single molecules only, under XLA). "auto" is "dense" inside
-        `tf.function(jit_compile=True)` and "op" elsewhere.
+        runs under XLA and on accelerators (padded or single molecules only, under XLA), where bad values cannot raise:
+        they make the grid NaN. "auto" is "dense" inside `tf.function(jit_compile=True)` and "op" elsewhere.
       return_box: also returns the box.
 
     Returns:
@@ -72,8 +77,7 @@ def voxelize(
     """
     dtype = _check_dtype(dtype)
     shape = _check_grid_shape(grid_shape)
-    if num_channels < 1:
-        raise ValueError(f"num_channels must be at least 1, got {num_channels}")
+    num_channels = _check_num_channels(num_channels)
     if data_format not in ("channels_first", "channels_last"):
         raise ValueError(f"data_format must be 'channels_first' or 'channels_last', got {data_format!r}")
     if weights is not None and features is not None:
@@ -95,7 +99,9 @@ def voxelize(
         used = boxes.fit(xyz, channel, layout, margin=2.0, cubic=True, rotation=None, use_op=use_op)
         box = boxes.Box(layout.batch(used.origin), layout.batch(used.lengths))
     else:
-        used = boxes.batched(box, compute)
+        if callable(box):
+            box = box(coords, channels=None if channels is None else layout.unflatten(channel))
+        used = boxes.batched(box, layout, compute)
     corner = used.origin
     if used.rotation is not None:
         xyz = boxes.rotate(layout.per_atom(used.rotation), xyz - layout.per_atom(used.origin))
@@ -115,9 +121,7 @@ def voxelize(
             data_format=data_format,
         )
     else:
-        dense_grid = _dense(
-            xyz, channel, weight, width, layout, corner, used.lengths, num_channels, shape, data_format
-        )
+        dense_grid = _dense(xyz, channel, weight, width, layout, corner, used.lengths, num_channels, shape, data_format)
         grid = tf.cast(dense_grid, dtype)
     grid = layout.batch(grid)
     return (grid, boxes.Box(*box)) if return_box else grid
@@ -143,10 +147,22 @@ def _check_dtype(dtype: Any) -> tf.DType:
 
 
 def _check_grid_shape(grid_shape: Any) -> tuple[int, int, int]:
-    shape = (grid_shape,) * 3 if isinstance(grid_shape, int) else tuple(grid_shape)
-    if len(shape) != 3 or not all(int(n) == n and n >= 1 for n in shape):
-        raise ValueError(f"grid_shape must be one or three whole numbers of at least 1, got {grid_shape!r}")
-    return (int(shape[0]), int(shape[1]), int(shape[2]))
+    try:
+        x, y, z = (operator.index(n) for n in (grid_shape if np.iterable(grid_shape) else (grid_shape,) * 3))
+        if min(x, y, z) >= 1 and max(x, y, z) <= 2**30:
+            return x, y, z
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"grid_shape must be one or three whole numbers from 1 to 2^30, got {grid_shape!r}")
+
+
+def _check_num_channels(num_channels: Any) -> int:
+    try:
+        if 1 <= operator.index(num_channels) < 2**31:
+            return operator.index(num_channels)
+    except TypeError:
+        pass
+    raise ValueError(f"num_channels must be a whole number from 1 to 2^31 - 1, got {num_channels!r}")
 
 
 def _use_op(implementation: str) -> bool:
@@ -184,18 +200,26 @@ def _dense(
     grid_shape: tuple[int, int, int],
     data_format: str,
 ) -> tf.Tensor:
-    """What PgTf>Voxelize computes, without its checks. `sigma` may also be `[N, 3]`."""
+    """What PgTf>Voxelize computes. `sigma` may also be `[N, 3]`. XLA and accelerators cannot raise errors, so values
+    that the op refuses turn the grid into NaN."""
     present = channels >= 0
+
+    def atoms_only(values: tf.Tensor, padding: float, valid: tf.Tensor) -> tf.Tensor:
+        # Padding may hold anything: make it harmless before it meets the arithmetic.
+        mask = present if values.shape.rank == 1 else present[:, tf.newaxis]
+        return tf.where(mask, tf.where(valid, values, math.nan), padding)
+
     if weights.shape.rank == 2:
-        features = weights
+        features, known = weights, tf.ones_like(present)
     else:
         features = tf.one_hot(channels, num_channels, dtype=coords.dtype) * tf.reshape(weights, [-1, 1])
-    # Padding may hold anything: make it harmless before it meets the arithmetic.
-    features = tf.where(present[:, tf.newaxis], features, 0)
-    coords = tf.where(present[:, tf.newaxis], coords, 0)
+        known = channels < num_channels
+    features = atoms_only(features, 0, tf.math.is_finite(features) & known[:, tf.newaxis])
+    coords = atoms_only(coords, 0, tf.math.is_finite(coords))
     if sigma.shape.rank == 0:
         sigma = tf.fill(tf.shape(channels), sigma)
-    sigma = tf.where(present if sigma.shape.rank == 1 else present[:, tf.newaxis], sigma, 1)
+    sigma = atoms_only(sigma, 1, tf.math.is_finite(sigma) & (sigma > 0))
+    lengths = tf.where(lengths > 0, lengths, math.nan)
     padded = layout.padded(coords)
     batch = tf.shape(padded)[0]
     return dense.voxelize(
@@ -229,10 +253,11 @@ def _voxelize_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor 
     result[2] = tf.reduce_sum(to_weights) if weights.shape.rank == 0 else to_weights
     if need_sigma:
         to_sigma = tf.reduce_sum(to_log_sigma, axis=1)
-        result[3] = tf.reduce_sum(to_sigma) / sigma if sigma.shape.rank == 0 else tf.math.divide_no_nan(to_sigma, sigma)
-        result[5], result[6] = _box_gradient(
-            coords, channels, row_splits, origin, lengths, to_coords, to_log_sigma
+        # The sigma of padding may be anything.
+        result[3] = (
+            tf.reduce_sum(to_sigma) / sigma if sigma.shape.rank == 0 else to_sigma / tf.where(channels >= 0, sigma, 1)
         )
+        result[5], result[6] = _box_gradient(coords, channels, row_splits, origin, lengths, to_coords, to_log_sigma)
     return [result[i] for i in range(7)]
 
 
@@ -255,7 +280,7 @@ def _box_gradient(
         return tf.math.unsorted_segment_sum(values, molecule, batch_size)
 
     def like(values: tf.Tensor, box_part: tf.Tensor) -> tf.Tensor:
-        one_for_all = tf.shape(box_part)[0] < tf.shape(values)[0]
+        one_for_all = tf.shape(box_part)[0] != tf.shape(values)[0]
         return tf.cond(one_for_all, lambda: tf.reduce_sum(values, axis=0, keepdims=True), lambda: values)
 
     relative = tf.where((channels >= 0)[:, tf.newaxis], coords - layout.per_atom(origin), 0)
@@ -277,7 +302,7 @@ def _second_gradient(op: tf.Operation, *to_outputs: tf.Tensor) -> list[tf.Tensor
     with tf.GradientTape() as outer:
         outer.watch(inputs)
         weight = tf.fill(tf.shape(channels), weights) if weights.shape.rank == 0 else weights
-        width = tf.fill(tf.shape(channels), sigma) if sigma.shape.rank == 0 else sigma
+        width = tf.fill(tf.shape(channels), sigma) if sigma.shape.rank == 0 else tf.where(channels >= 0, sigma, 1)
         log_scale = tf.zeros_like(coords)
         with tf.GradientTape() as inner:
             inner.watch([coords, weight, log_scale])
