@@ -37,7 +37,7 @@ def run(*arguments):
 def test_demo_runs_on_a_users_sdf_file(tmp_path):
     write_sdf(tmp_path / "mine.sdf", load_sample("validation")[:60])
     result = run(
-        *("--data", tmp_path / "mine.sdf", "--label", "gap", "--epochs", 1, "--width", 2, "--grid-size", 12),
+        *("--data", tmp_path / "mine.sdf", "--label", "gap", "--epochs", 1, "--width", 2, "--grid-size", 16),
         *("--output", tmp_path / "out"),
     )
     assert result.exit_code == 0, result.output

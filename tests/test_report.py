@@ -35,6 +35,13 @@ def test_text_is_escaped(page):
 def test_nothing_is_loaded_from_elsewhere(page):
     assert not re.search(r"<(script|img|iframe)[^>]*\ssrc=", page)
     assert not re.search(r"<link[^>]*\shref=", page)
+    assert not re.search(r"@import|url\(http", page[: page.index("</style>")])
+
+
+def test_the_browser_is_told_to_refuse_other_sources(page):
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)[1]
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
 
 
 def test_an_interrupted_write_leaves_the_old_report(tmp_path):

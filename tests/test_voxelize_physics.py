@@ -1,0 +1,246 @@
+"""What a grid must be whatever the numbers: mass, symmetry, linearity; and brute force on random input."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tolerances
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import Case, factors, largest, off_by, random_case
+from scipy.special import ndtr
+
+import pg_tf
+
+DTYPES = ["float32", "float64"]
+IMPLEMENTATIONS = ["op", "dense"]
+
+
+def grid_of(case: Case, **options: object) -> np.ndarray:
+    return pg_tf.voxelize(case.coords, case.channels, **{**case.options(), **options}).numpy()
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Molecules, boxes and grids of any kind, with atoms placed where code tends to break."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = tuple(draw(st.sampled_from([1, 2, 3, 5, 6, 7, 8, 13, 16, 17, 31, 33, 37])) for _ in range(3))
+    num_channels = draw(st.sampled_from([1, 1, 2, 3, 7, 40]))
+    atoms = draw(st.sampled_from([0, 1, 2, 9, 64, 65, 150]))
+    origin, lengths = rng.normal(scale=5, size=3), np.exp(rng.uniform(-1, 3, 3))
+    inside = rng.uniform(-0.2, 1.2, (atoms, 3))
+    on_edges = rng.integers(0, np.array(shape) + 1, (atoms, 3)) / shape  # voxel edges, faces and corners
+    far = rng.uniform(-30, 30, (atoms, 3))
+    where = rng.choice(3, p=[0.6, 0.3, 0.1], size=(atoms, 1))
+    coords = origin + lengths * np.choose(where, [inside, on_edges, far])
+    sigma = np.min(lengths / shape) * np.exp(rng.uniform(np.log(0.05), np.log(10), atoms))
+    channels = rng.integers(-1, num_channels, atoms)
+    return Case(coords, channels, rng.normal(size=atoms), sigma, origin, lengths, shape, num_channels)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@given(case=cases())
+def test_grid_agrees_with_brute_force(dtype: str, data_format: str, case: Case) -> None:
+    case = case.rounded(dtype)
+    grid = grid_of(case, dtype=dtype, data_format=data_format)
+    grid = grid if data_format == "channels_first" else np.moveaxis(grid, -1, 0)
+    # What an atom outside of the box leaves in it counts against the peak of that atom.
+    half = case.lengths / case.shape / 2
+    peak = np.prod([factors(np.zeros(len(case.sigma)), case.sigma, -h, 2 * h, 1)[:, 0] for h in half], axis=0)
+    scale = max(largest(case.grid()), largest(case.weights * peak))
+    assert np.isfinite(grid).all()
+    assert np.abs(grid - case.grid()).max(initial=0) < tolerances.GRID[dtype] * scale
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_channels=st.sampled_from([1, 2, 5]),
+    implementation=st.sampled_from(IMPLEMENTATIONS),
+)
+def test_soft_channels_agree_with_brute_force(seed: int, num_channels: int, implementation: str) -> None:
+    rng = np.random.default_rng(seed)
+    case = random_case(rng, atoms=9, num_channels=num_channels)
+    features = rng.normal(size=(9, num_channels))
+    # Of the channels only the sign counts here.
+    channels = np.where(case.channels < 0, -1, rng.integers(0, 1000, 9))
+    options = case.options() | {"weights": None, "features": features}
+    grid = pg_tf.voxelize(case.coords, channels, **options, dtype="float64", implementation=implementation)
+    features[channels < 0] = 0
+    expected = np.einsum("ac,ax,ay,az->cxyz", features, *case.factors())
+    assert off_by(grid, expected) < tolerances.FLOAT64_GRID
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("voxels_per_sigma", [0.05, 0.067, 0.1, 0.3, 0.99, 1.01, 3.0, 10.0])
+def test_float32_grid_keeps_its_bound_for_any_sigma(
+    rng: np.random.Generator, voxels_per_sigma: float, implementation: str
+) -> None:
+    atoms, extent = 200, 20
+    length = np.float32(7.4)
+    width = float(length) / extent
+    position = rng.uniform(3, extent - 3, (atoms, 3))
+    # Half of them close to voxel edges, where a narrow Gaussian is steepest.
+    position[::2] = np.round(position[::2]) + rng.normal(scale=0.1 * min(voxels_per_sigma, 1), size=(atoms // 2, 3))
+    coords = (50 + position * width).astype(np.float32)[:, None]
+    sigma = np.float32(voxels_per_sigma * width)
+    grid = pg_tf.voxelize(
+        coords, sigma=sigma, grid_shape=extent, box=([50.0] * 3, [length] * 3), implementation=implementation
+    )
+    along = [
+        factors(coords[:, 0, d].astype(np.float64), np.full(atoms, np.float64(sigma)), 50.0, np.float64(length), extent)
+        for d in range(3)
+    ]
+    truth = np.einsum("ax,ay,az->axyz", *along)
+    error = np.abs(grid[:, 0].numpy() - truth).max((1, 2, 3)) / truth.max((1, 2, 3))
+    assert error.max() < tolerances.FLOAT32_GRID
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(4, 4, 4), (32, 32, 32)])
+def test_grid_of_20000_atoms_agrees_with_brute_force(
+    rng: np.random.Generator, shape: tuple[int, int, int], dtype: str
+) -> None:
+    case = random_case(rng, 20_000, shape=shape, num_channels=2, sigma=np.full(20_000, 0.3), weights=np.ones(20_000))
+    case = case.rounded(dtype)
+    expected = np.zeros((2, *shape))
+    for part in np.array_split(np.arange(20_000), 20):
+        some = dataclasses.replace(
+            case, **{n: getattr(case, n)[part] for n in ("coords", "channels", "weights", "sigma")}
+        )
+        expected += some.grid()
+    assert off_by(grid_of(case, dtype=dtype), expected) < tolerances.GRID[dtype]
+
+
+def test_float32_grid_keeps_its_bound_where_all_atoms_coincide() -> None:
+    coords = np.tile([[5.3, 5.2, 5.1]], (20_000, 1)).astype(np.float32)
+    options = {"sigma": 1.0, "grid_shape": 8, "box": ([0.0] * 3, [10.0] * 3)}
+    one = pg_tf.voxelize(coords[:1].astype(np.float64), **options, dtype="float64").numpy()
+    assert off_by(pg_tf.voxelize(coords, **options), 20_000 * one) < tolerances.FLOAT32_GRID
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_grid_sums_to_the_weights_in_a_box_that_holds_them(
+    rng: np.random.Generator, dtype: str, implementation: str
+) -> None:
+    case = random_case(rng, 40)
+    case.coords[:] = rng.uniform(-3, 3, (40, 3))
+    grid = grid_of(case, sigma=0.5, box=([-9.0] * 3, [18.0] * 3), dtype=dtype, implementation=implementation)
+    mass = [case.weights[case.channels == c].sum() for c in range(3)]
+    assert np.abs(grid.sum((1, 2, 3), np.float64) - mass).max() < tolerances.MASS[dtype] * np.abs(case.weights).sum()
+
+
+def test_mass_of_an_atom_on_a_face_an_edge_and_a_corner_is_shared() -> None:
+    atoms = np.array([[0.0, 2, 2], [4, 2, 2], [0, 4, 2], [4, 4, 4]])
+    grid = pg_tf.voxelize(atoms[:, None], sigma=0.3, grid_shape=8, box=([0.0] * 3, [4.0] * 3), dtype="float64")
+    assert np.allclose(grid.numpy().sum((1, 2, 3, 4)), [1 / 2, 1 / 2, 1 / 4, 1 / 8], rtol=tolerances.FLOAT64_MASS)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 1e-12, 1e-30])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_atom_on_voxel_edges_is_shared_however_narrow(dtype: str, sigma: float) -> None:
+    grid = pg_tf.voxelize(
+        [[1.0, 2.0, 2.5]], sigma=sigma, grid_shape=4, box=([0.0] * 3, [4.0] * 3), dtype=dtype
+    ).numpy()[0]
+    expected = np.zeros((4, 4, 4))
+    expected[0:2, 1:3, 2] = 0.25
+    assert off_by(grid, expected) < tolerances.GRID[dtype]
+
+
+def test_atoms_outside_leave_what_reaches_in_and_nothing_else() -> None:
+    options = {"sigma": 0.5, "grid_shape": 16, "box": ([0.0] * 3, [8.0] * 3), "dtype": "float64"}
+    grid = pg_tf.voxelize([[-0.6, 4, 4]], **options).numpy()[0]
+    assert np.isclose(grid.sum(), ndtr(-1.2), rtol=tolerances.FLOAT64_MASS)
+    assert grid[0].sum() > 0.7 * grid.sum()
+    assert not pg_tf.voxelize([[-60.0, 2, 2], [2, 2, 1e6]], **options).numpy().any()
+
+
+def test_translation_by_whole_voxels_shifts_the_grid(rng: np.random.Generator) -> None:
+    case = random_case(rng, shape=(10, 14, 12), coords=rng.uniform(0.4, 0.6, (12, 3)) * [5.0, 6.5, 8.0])
+    case.sigma[:] = 0.05  # away from the faces
+    width = case.lengths / case.shape
+    moved = dataclasses.replace(case, coords=case.coords + width * [2, -3, 1])
+    here, there = (grid_of(c, dtype="float64", box=([0.0] * 3, case.lengths)) for c in (case, moved))
+    assert off_by(np.roll(here, (2, -3, 1), (1, 2, 3)), there) < tolerances.FLOAT64_SAME
+
+
+@pytest.mark.parametrize("axes", [(1, 2, 0), (2, 1, 0), (0, 2, 1)])
+def test_swapped_axes_swap_the_grid(rng: np.random.Generator, axes: tuple[int, ...]) -> None:
+    case = random_case(rng)
+    swapped = dataclasses.replace(
+        case,
+        coords=case.coords[:, axes],
+        origin=case.origin[list(axes)],
+        lengths=case.lengths[list(axes)],
+        shape=tuple(case.shape[d] for d in axes),
+    )
+    expected = np.transpose(grid_of(case, dtype="float64"), (0, *(1 + d for d in axes)))
+    assert off_by(grid_of(swapped, dtype="float64"), expected) < tolerances.FLOAT64_SAME
+
+
+def test_quarter_turn_of_atoms_turns_the_grid(rng: np.random.Generator) -> None:
+    coords = rng.uniform(-2, 2, (9, 3))
+    turned = coords @ np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])  # x, y -> -y, x
+    options = {"sigma": 0.4, "grid_shape": (12, 12, 10), "box": ([-3.0] * 3, [6.0] * 3), "dtype": "float64"}
+    before, after = (pg_tf.voxelize(c, **options).numpy() for c in (coords, turned))
+    assert off_by(np.flip(np.swapaxes(before, 1, 2), 1), after) < tolerances.FLOAT64_SAME
+
+
+def test_order_of_atoms_does_not_matter(rng: np.random.Generator) -> None:
+    case = random_case(rng, 80)
+    order = rng.permutation(80)
+    shuffled = dataclasses.replace(
+        case, **{n: getattr(case, n)[order] for n in ("coords", "channels", "weights", "sigma")}
+    )
+    assert off_by(grid_of(shuffled, dtype="float64"), grid_of(case, dtype="float64")) < tolerances.FLOAT64_SAME
+
+
+def test_grid_is_linear_in_the_weights(rng: np.random.Generator) -> None:
+    case = random_case(rng)
+    a, b = rng.normal(size=(2, 12))
+    parts = [grid_of(case, weights=w, dtype="float64") for w in (a, b, 2 * a - 3 * b)]
+    assert off_by(parts[2], 2 * parts[0] - 3 * parts[1]) < tolerances.FLOAT64_SAME
+
+
+def test_finer_grid_sums_to_the_coarser_one(rng: np.random.Generator) -> None:
+    case = random_case(rng, shape=(6, 8, 10))
+    fine = grid_of(case, grid_shape=(12, 24, 20), dtype="float64")
+    coarse = fine.reshape(3, 6, 2, 8, 3, 10, 2).sum((2, 4, 6))
+    assert off_by(coarse, grid_of(case, dtype="float64")) < tolerances.FLOAT64_SAME
+
+
+def test_channels_without_atoms_are_zero() -> None:
+    grid = pg_tf.voxelize([[0.0, 0, 0], [1, 1, 1]], [3, 70], num_channels=100, grid_shape=5).numpy()
+    assert np.flatnonzero(grid.sum((1, 2, 3))).tolist() == [3, 70]
+
+
+def test_padding_may_hold_anything(rng: np.random.Generator) -> None:
+    case = random_case(rng)
+    kept = case.channels >= 0
+    for name in ("coords", "weights", "sigma"):
+        getattr(case, name)[~kept] = np.nan
+    some = dataclasses.replace(case, **{n: getattr(case, n)[kept] for n in ("coords", "channels", "weights", "sigma")})
+    for implementation in IMPLEMENTATIONS:
+        padded, expected = (grid_of(c, dtype="float64", implementation=implementation) for c in (case, some))
+        assert off_by(padded, expected) < tolerances.FLOAT64_SAME
+
+
+@pytest.mark.parametrize("coordinate", [0.0, 1.0, -1e30, 1e38])
+@pytest.mark.parametrize("sigma", [1e-38, 1e-30, 1.0, 1e30, 3e38])
+@pytest.mark.parametrize("length", [1e-37, 1e-30, 1.0, 1e30, 3e38])
+def test_extreme_numbers_give_finite_grids_and_gradients(coordinate: float, sigma: float, length: float) -> None:
+    coords = tf.constant([[coordinate, 0, 0]])
+    try:
+        with tf.GradientTape() as tape:
+            tape.watch(coords)
+            grid = pg_tf.voxelize(coords, sigma=sigma, grid_shape=4, box=([0.0] * 3, [length] * 3))
+        gradient = tape.gradient(grid, coords)
+    except tf.errors.InvalidArgumentError as error:
+        # TensorFlow may take a denormal for zero.
+        assert sigma < 2e-38, error  # noqa: PT017
+        return
+    assert np.isfinite(grid).all()
+    assert np.abs(grid).max() <= 1
+    assert np.isfinite(gradient).all()
