@@ -76,7 +76,9 @@ def resnet3d(
     _check(blocks, width, input_shape, outputs, stem_kernel, stem_strides, stride)
 
     inputs = layers.Input(input_shape, name="grid")
-    x = _convolution(inputs, width, stem_kernel, stem_strides, "stem")
+    # Grids are sparse: the variance behind the first convolution is some 1e-4, and the moving average would take a
+    # hundred steps to forget its usual start at 1.
+    x = _convolution(inputs, width, stem_kernel, stem_strides, "stem", moving_variance_initializer="zeros")
     x = _activation(x, "stem")
     if stem_pool:
         # Padded with zeros on both sides, as the convolutions are; after a ReLU zeros never win.
@@ -195,7 +197,7 @@ def _activation(x: Any, name: str) -> Any:
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _convolution(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
+def _convolution(x: Any, filters: int, kernel: int, stride: int, name: str, **norm: Any) -> Any:
     padding = "same"
     if stride > 1:
         # "same" pads an even side on one end only, which would set the kernels' centres one voxel beside
@@ -213,7 +215,7 @@ def _convolution(x: Any, filters: int, kernel: int, stride: int, name: str) -> A
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
-    return layers.BatchNormalization(name=f"{name}_norm", **BATCH_NORM)(x)
+    return layers.BatchNormalization(name=f"{name}_norm", **BATCH_NORM, **norm)(x)
 
 
 def _check(

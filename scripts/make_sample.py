@@ -156,9 +156,7 @@ def describe(path: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument("--output", type=pathlib.Path, default=SAMPLE)
     parser.add_argument("--describe", action="store_true", help="print the distributions of the file instead")
