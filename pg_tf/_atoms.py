@@ -105,6 +105,35 @@ class AtomLayout:
         return values
 
 
+def flat_atoms(name: str, value: Any, width: int, dtype: tf.DType | None = None) -> tuple[AtomLayout, tf.Tensor]:
+    """The layout of a caller's atoms, and their values one after another.
+
+    Args:
+      name: the argument, for errors.
+      value: `[A, width]`, `[B, A, width]` or ragged `[B, (A), width]`.
+      width: columns of an atom.
+      dtype: of the result; None keeps float64 and makes everything else float32.
+
+    Returns:
+      The layout, and `[N, width]`.
+
+    Raises:
+      ValueError: if `value` is not an array of numbers or its shape does not fit.
+    """
+    if dtype is None:
+        dtype = tf.float64 if getattr(value, "dtype", None) == tf.float64 else tf.float32
+    value = as_tensor(name, value, dtype)
+    layout = AtomLayout.of(name, value, width)
+    return layout, layout.flat(name, value, (width,))
+
+
+def flat_channels(channels: Any, layout: AtomLayout) -> tf.Tensor:
+    """Channels of a caller's atoms, int32 `[N]`; all 0 for None."""
+    if channels is None:
+        return tf.zeros(tf.cast(layout.row_splits[-1:], tf.int32), tf.int32)
+    return layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
+
+
 def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
     """`value` as a tensor or ragged tensor of `dtype`. Numbers of other types are cast, but for fractions to integers;
     an integer that `dtype` cannot hold becomes its largest or smallest one.

@@ -12,7 +12,7 @@ from skimage.measure import marching_cubes
 
 
 class Mesh(NamedTuple):
-    """`vertices` float `[V, 3]` and `faces` int `[F, 3]`, three indices into the vertices, anticlockwise from outside."""
+    """`vertices` float `[V, 3]`; `faces` int `[F, 3]`, indices into the vertices, anticlockwise from outside."""
 
     vertices: npt.NDArray[np.float64]
     faces: npt.NDArray[np.int64]

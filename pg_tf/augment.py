@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pg_tf._atoms import AtomLayout, as_tensor
+from pg_tf._atoms import flat_atoms
 
 
 def random_motion(points: Any, seed: Any, *, rotation: bool = True, translation: float = 0.5) -> Any:
@@ -31,10 +31,8 @@ def random_motion(points: Any, seed: Any, *, rotation: bool = True, translation:
     """
     if not translation >= 0:
         raise ValueError(f"translation must be at least 0 Å, got {translation}")
-    dtype = points.dtype if tf.is_tensor(points) and points.dtype == tf.float64 else tf.float32
-    points = as_tensor("points", points, dtype)
-    layout = AtomLayout.of("points", points, 4)
-    flat = layout.flat("points", points, (4,))
+    layout, flat = flat_atoms("points", points, 4)
+    dtype = flat.dtype
     coords = flat[:, 1:]
     batch_size = tf.shape(layout.row_splits)[0] - 1
     rotation_seed, translation_seed = tf.unstack(tf.random.split(seed, 2))

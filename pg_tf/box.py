@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from pg_tf import _library
-from pg_tf._atoms import AtomLayout, as_tensor, describe
+from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms, flat_channels
 
 _ops = _library.load()
 
@@ -42,10 +42,7 @@ class Box(NamedTuple):
         return self._transform(coords, lambda x, origin, rotation: rotate(rotation, x, transpose=True) + origin)
 
     def _transform(self, coords: Any, transform: Any) -> Any:
-        dtype = tf.as_dtype(getattr(coords, "dtype", tf.float32))
-        coords = as_tensor("coords", coords, dtype if dtype.is_floating else tf.float32)
-        layout = AtomLayout.of("coords", coords, 3)
-        flat = layout.flat("coords", coords, (3,))
+        layout, flat = flat_atoms("coords", coords, 3)
         box = batched(self, layout, flat.dtype)
         rotation = None if box.rotation is None else layout.per_atom(box.rotation)
         return layout.unflatten(transform(flat, layout.per_atom(box.origin), rotation))
@@ -79,16 +76,8 @@ def bounding_box(
     """
     if not margin >= 0:
         raise ValueError(f"margin must be at least 0 Å, got {margin}")
-    dtype = coords.dtype if tf.is_tensor(coords) and coords.dtype == tf.float64 else tf.float32
-    coords = as_tensor("coords", coords, dtype)
-    layout = AtomLayout.of("coords", coords, 3)
-    flat = layout.flat("coords", coords, (3,))
-    flat_channels = (
-        tf.zeros(tf.shape(flat)[:1], tf.int32)
-        if channels is None
-        else layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
-    )
-    box = fit(flat, flat_channels, layout, margin, cubic, rotation, use_op=True)
+    layout, flat = flat_atoms("coords", coords, 3)
+    box = fit(flat, flat_channels(channels, layout), layout, margin, cubic, rotation, use_op=True)
     return Box(*(None if part is None else layout.batch(part) for part in box))
 
 
@@ -123,14 +112,8 @@ def principal_axes(coords: Any, *, channels: Any = None) -> tf.Tensor:
       Rotation matrices, rows the axes: `[3, 3]` for a single molecule, `[B, 3, 3]` for a batch. Right-handed; the first
       two axes point to the side where the atoms reach out further (positive third moment).
     """
-    dtype = coords.dtype if tf.is_tensor(coords) and coords.dtype == tf.float64 else tf.float32
-    coords = as_tensor("coords", coords, dtype)
-    layout = AtomLayout.of("coords", coords, 3)
-    flat = layout.flat("coords", coords, (3,))
-    mask = tf.ones(tf.shape(flat)[:1], dtype)
-    if channels is not None:
-        flat_channels = layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
-        mask = tf.cast(flat_channels >= 0, dtype)
+    layout, flat = flat_atoms("coords", coords, 3)
+    mask = tf.cast(flat_channels(channels, layout) >= 0, flat.dtype)
     return layout.batch(_principal_axes(flat, mask, layout))
 
 

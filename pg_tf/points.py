@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from pg_tf import _library
-from pg_tf._atoms import AtomLayout, as_tensor
+from pg_tf._atoms import as_tensor, flat_atoms
 from pg_tf.box import Box
 from pg_tf.voxelize import voxelize
 
@@ -75,10 +75,8 @@ def split_points(points: Any) -> tuple[Any, Any]:
       ValueError: if the shape does not fit.
       tf.errors.InvalidArgumentError: if a channel is not a whole number.
     """
-    dtype = points.dtype if tf.is_tensor(points) and points.dtype == tf.float64 else tf.float32
-    points = as_tensor("points", points, dtype)
-    layout = AtomLayout.of("points", points, 4)
-    coords, channels = _ops.pg_tf_split_points(layout.flat("points", points, (4,)), layout.row_splits)
+    layout, flat = flat_atoms("points", points, 4)
+    coords, channels = _ops.pg_tf_split_points(flat, layout.row_splits)
     return layout.unflatten(coords), layout.unflatten(channels)
 
 

@@ -13,7 +13,7 @@ from tensorflow.python.ops import control_flow_util  # the only way to learn tha
 
 from pg_tf import _library, dense
 from pg_tf import box as boxes
-from pg_tf._atoms import AtomLayout, as_tensor, describe
+from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms, flat_channels
 
 _ops = _library.load()
 
@@ -85,13 +85,8 @@ def voxelize(
     use_op = _use_op(implementation)
 
     compute = tf.float64 if dtype == tf.float64 else tf.float32
-    coords = as_tensor("coords", coords, compute)
-    layout = AtomLayout.of("coords", coords, 3)
-    xyz = layout.flat("coords", coords, (3,))
-    if channels is None:
-        channel = tf.zeros(tf.shape(xyz)[:1], tf.int32)
-    else:
-        channel = layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
+    layout, xyz = flat_atoms("coords", coords, 3, compute)
+    channel = flat_channels(channels, layout)
     weight = _weights(weights, features, num_channels, layout, compute)
     width = _per_atom("sigma", sigma, layout, compute)
 

@@ -34,11 +34,11 @@ def test_motion_keeps_distances_handedness_and_channels(points: np.ndarray) -> N
 
 
 def test_each_molecule_moves_in_its_own_way_and_layouts_agree(points: np.ndarray) -> None:
-    same = np.repeat(points[:1], 3, axis=0)
+    same = np.repeat(points[:1], 3, axis=0).astype(np.float32)
     moved = pg_tf.random_motion(same, SEED).numpy()
     assert np.abs(moved[0] - moved[1]).max() > 0.1
     assert np.abs(moved[1] - moved[2]).max() > 0.1
-    ragged = pg_tf.random_motion(tf.RaggedTensor.from_tensor(tf.constant(same, tf.float32), lengths=[6, 6, 6]), SEED)
+    ragged = pg_tf.random_motion(tf.RaggedTensor.from_tensor(tf.constant(same), lengths=[6, 6, 6]), SEED)
     assert np.array_equal(ragged.flat_values, moved.reshape(-1, 4))
     assert np.array_equal(pg_tf.random_motion(points[0], SEED).shape, (6, 4))
 

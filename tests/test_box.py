@@ -62,6 +62,7 @@ def test_bounding_box_without_atoms_is_that_of_an_atom_at_zero() -> None:
 
 
 def test_voxelize_returns_the_fitted_box_that_it_used(coords: np.ndarray) -> None:
+    coords = coords.astype(np.float32)
     grid, box = pg_tf.voxelize(coords, grid_shape=16, return_box=True)
     expected = pg_tf.bounding_box(coords)
     assert np.array_equal(box.origin, expected.origin)

@@ -168,3 +168,11 @@ def test_any_data_format_and_type_comes_out_of_voxelizer(points: np.ndarray) -> 
     )
     assert to_grid(points).shape == (4, 5, 6, 3)
     assert to_grid(points).dtype == tf.float16
+
+
+def test_points_keep_their_precision() -> None:
+    points = np.array([[0, 1 / 3, 2 / 3, 1.1]])
+    coords, _ = pg_tf.split_points(points)
+    assert coords.dtype == tf.float64
+    assert np.array_equal(coords, points[:, 1:])
+    assert pg_tf.split_points(points.tolist())[0].dtype == tf.float32
