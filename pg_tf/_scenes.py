@@ -45,7 +45,7 @@ def scene(traces: list[Any], seen: npt.NDArray[np.float64]) -> go.Figure:
     size = high - low
     spread = np.linalg.eigh(np.cov(seen.T))[1].T if len(seen) > 1 else np.eye(3)
     aspect = size / size.max()
-    eye = 1.3 * np.linalg.norm(aspect) * (0.9 * spread[0] + 0.3 * spread[1] + 0.3 * spread[2])
+    eye = 1.15 * np.linalg.norm(aspect) * (0.9 * spread[0] + 0.3 * spread[1] + 0.3 * spread[2])
     axes = {
         f"{d}axis": {"visible": False, "showspikes": False, "range": [low[i], high[i]]} for i, d in enumerate("xyz")
     }
