@@ -66,6 +66,7 @@ setup(
     packages=[*find_packages(include=["pg_tf", "pg_tf.*"]), "pg_tf.models"],
     package_dir={"pg_tf.models": "models"},
     package_data={"pg_tf.datasets": ["*.npz"]},
+    scripts=["scripts/pg-tf"],
     install_requires=[same_minor(tensorflow_version()), *RUNTIME_REQUIREMENTS],
     # Compiled by Bazel; named here so that wheels are made for this platform and build_ext runs.
     ext_modules=[Extension("pg_tf.libpg_tf", sources=[])],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,10 +32,6 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder for the report and the model.")] = Path("runs/demo"),
 ) -> None:
     """Trains a 3D-ResNet on grids made on the fly, turns grids back into atoms, and writes a report."""
-    # TensorFlow takes seconds to import: not for --help.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow turns oneDNN on for some CPUs only; its 3D convolutions are several times faster on the others too.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from pg_tf import demo as run
 
     try:
