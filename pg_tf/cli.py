@@ -27,7 +27,7 @@ def demo(
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Training ends after this time at the latest.")] = 3.0,
     width: Annotated[int, typer.Option(min=1, help="Channels of the network's first stage.")] = 16,
     grid_size: Annotated[int, typer.Option(min=16, help="Voxels along each side.")] = 24,
-    sigma: Annotated[float, typer.Option(min=0, help="Standard deviation of an atom's Gaussian, Å.")] = 0.4,
+    sigma: Annotated[float, typer.Option(min=0.01, help="Standard deviation of an atom's Gaussian, Å.")] = 0.4,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for the report and the model.")] = Path("runs/demo"),
 ) -> None:
