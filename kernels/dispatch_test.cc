@@ -32,11 +32,10 @@ void TestUnknownLevelIsNullAndNamesTheOthers() {
   }
 }
 
-void TestTilesAreWholeVectors() {
+void TestScratchHoldsWholeVectors() {
   for (const Level* level : SupportedLevels()) {
-    for (const TileShape& tile : {level->f32.tile, level->f64.tile}) {
-      CHECK(tile.rows > 0 && tile.lanes > 0 && tile.depth % tile.lanes == 0, "%s", level->name);
-      CHECK(kGradientPadding >= 2 * tile.lanes + 1, "%s", level->name);
+    for (const int64_t lanes : {level->f32.lanes, level->f64.lanes}) {
+      CHECK(lanes > 0 && kGradientPadding >= 2 * lanes + 1, "%s", level->name);
     }
   }
 }
@@ -48,5 +47,5 @@ int main() {
   pg_tf::TestBestLevelIsTheDefault();
   pg_tf::TestEverySupportedLevelCanBeChosen();
   pg_tf::TestUnknownLevelIsNullAndNamesTheOthers();
-  pg_tf::TestTilesAreWholeVectors();
+  pg_tf::TestScratchHoldsWholeVectors();
 }

@@ -72,19 +72,17 @@ void Factors(const Plan<T>& plan) {
     const AxisWindow<T>* windows = plan.atoms.windows[axis];
     T* const factors = plan.factors[axis];
     const int64_t pitch = plan.pitch[axis];
-    for (int64_t i = 0; i < plan.atoms.size * pitch; i += Simd<T>::kLanes) Store(factors + i, Vec<T>{});
     for (int64_t a = 0; a < plan.atoms.size; ++a) {
       const int64_t count = windows[a].end - windows[a].begin;
       if (UseCentreSeries(windows[a].step)) {
-        CentreFactors(windows[a], count, factors + plan.offset[axis][a] + windows[a].begin);
+        CentreFactors(windows[a], count, factors + a * pitch);
       } else {
         EdgeValues(windows[a], count, plan.edges + a * plan.edge_pitch);
       }
     }
     for (int64_t a = 0; a < plan.atoms.size; ++a) {
       if (UseCentreSeries(windows[a].step)) continue;
-      EdgeDifferences(plan.edges + a * plan.edge_pitch, windows[a].end - windows[a].begin,
-                      factors + plan.offset[axis][a] + windows[a].begin);
+      EdgeDifferences(plan.edges + a * plan.edge_pitch, windows[a].end - windows[a].begin, factors + a * pitch);
     }
   }
 }

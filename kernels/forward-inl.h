@@ -1,155 +1,273 @@
-// Atoms to grid. Each voxel is summed up in a register over all atoms that touch it, and stored once: the grid is never
-// cleared, nor read.
+// Atoms to grid, block by block: the atoms that reach a block are summed up in the first-level cache, and each voxel is
+// written to the grid once.
 
 namespace pg_tf {
 namespace PG_TF_LEVEL {
 
-// Accumulators of one tile: kTileRows rows (y) of kTileVectors vectors (z). With the two factor vectors and a broadcast they
-// fill the registers of the instruction set.
-constexpr int kTileVectors = 2;
-#if PG_TF_VECTOR_BYTES == 64
-constexpr int kTileRows = 8;
+PG_TF_INLINE int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
+PG_TF_INLINE int64_t Max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Where a block lies.
+struct Region {
+  int64_t x, x_end;
+  int64_t y, y_end;
+
+  PG_TF_INLINE int64_t rows() const { return (x_end - x) * (y_end - y); }
+};
+
+// The atoms of a block. Class v holds those with 1 + v vectors along z, the last those with as many or more: equal ones in
+// a row spare the CPU a wrong guess for nearly each atom.
+struct Members {
+  int32_t* list[kVectorClasses];
+  int64_t count[kVectorClasses];
+  int64_t total;
+};
+
+// Finds the atoms of group g that reach the region, in their order.
+template <typename T>
+PG_TF_INLINE Members Reaching(const Plan<T>& plan, int64_t g, const Region& region) {
+  const AxisWindow<T>*x = plan.atoms.windows[0], *y = plan.atoms.windows[1], *z = plan.atoms.windows[2];
+  const int64_t end = plan.group_begin[g + 1];
+  // They are ordered by where they begin along x, and none is wider than widest_x.
+  int64_t first = plan.group_begin[g];
+  for (int64_t left = end - first; left > 8;) {
+    const int64_t half = left / 2;
+    if (x[first + half].begin + plan.widest_x <= region.x) first += half;
+    left -= half;
+  }
+  Members members = {};
+  for (int v = 0; v < kVectorClasses; ++v) members.list[v] = plan.list + v * plan.atoms.size;
+  for (int64_t a = first; a < end && x[a].begin < region.x_end; ++a) {
+    const int64_t v = Min((z[a].end - z[a].begin) / Simd<T>::kLanes, kVectorClasses) - 1;
+    members.list[v][members.count[v]] = static_cast<int32_t>(a);
+    members.count[v] += (x[a].end > region.x) & (y[a].begin < region.y_end) & (y[a].end > region.y);
+  }
+  for (int v = 0; v < kVectorClasses; ++v) members.total += members.count[v];
+  return members;
+}
+
+// sum[x, y, z] += p_x[x] p_y[y] (weight p_z)[z], for kVectors vectors along z.
+template <int kVectors, typename T>
+PG_TF_INLINE void AddProduct(const T* p_x, int64_t planes, const T* p_y, int64_t rows, const T* p_z, T weight,
+                             int64_t pitch_x, int64_t pitch_y, T* sum) {
+  constexpr int kLanes = Simd<T>::kLanes;
+  Vec<T> z[kVectors];
+  for (int v = 0; v < kVectors; ++v) z[v] = Load(p_z + v * kLanes) * weight;
+  for (int64_t i = 0; i < planes; ++i, sum += pitch_x) {
+    T* row = sum;
+    for (int64_t j = 0; j < rows; ++j, row += pitch_y) {
+      const T scale = p_x[i] * p_y[j];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) Store(row + v * kLanes, Load(row + v * kLanes) + z[v] * scale);
+    }
+  }
+}
+
+// Adds atoms whose windows along z have kVectors vectors (the last class: or more) to the block at `sum`, rows `pitch`
+// apart.
+template <int kVectors, typename T>
+PG_TF_INLINE void AddAtoms(const Plan<T>& plan, const int32_t* list, int64_t count, int64_t weight_column,
+                           const Region& region, int64_t pitch, T* sum) {
+  constexpr int kLanes = Simd<T>::kLanes;
+  for (int64_t k = 0; k < count; ++k) {
+    const int64_t a = list[k];
+    const AxisWindow<T>&x = plan.atoms.windows[0][a], &y = plan.atoms.windows[1][a], &z = plan.atoms.windows[2][a];
+    const int64_t x_begin = Max(x.begin, region.x), planes = Min(x.end, region.x_end) - x_begin;
+    const int64_t y_begin = Max(y.begin, region.y), rows = Min(y.end, region.y_end) - y_begin;
+    const T* p_x = plan.factors[0] + a * plan.pitch[0] + (x_begin - x.begin);
+    const T* p_y = plan.factors[1] + a * plan.pitch[1] + (y_begin - y.begin);
+    const T* p_z = plan.factors[2] + a * plan.pitch[2];
+    const T weight = plan.atoms.weights[a * plan.atoms.weight_stride + weight_column];
+    const int64_t pitch_x = (region.y_end - region.y) * pitch;
+    T* at = sum + (x_begin - region.x) * pitch_x + (y_begin - region.y) * pitch + z.begin;
+    AddProduct<kVectors>(p_x, planes, p_y, rows, p_z, weight, pitch_x, pitch, at);
+    if (kVectors < kVectorClasses) continue;
+    const int64_t size = z.end - z.begin;
+    int64_t done = kVectors * kLanes;
+    for (; done + kVectors * kLanes <= size; done += kVectors * kLanes) {
+      AddProduct<kVectors>(p_x, planes, p_y, rows, p_z + done, weight, pitch_x, pitch, at + done);
+    }
+    for (; done < size; done += kLanes) {
+      AddProduct<1>(p_x, planes, p_y, rows, p_z + done, weight, pitch_x, pitch, at + done);
+    }
+  }
+}
+
+template <typename T>
+PG_TF_INLINE void AddAtoms(int vectors, const Plan<T>& plan, const int32_t* list, int64_t count, int64_t weight_column,
+                           const Region& region, int64_t pitch, T* sum) {
+  static_assert(kVectorClasses == 4, "a case for each class");
+  switch (vectors) {
+    case 1:
+      return AddAtoms<1>(plan, list, count, weight_column, region, pitch, sum);
+    case 2:
+      return AddAtoms<2>(plan, list, count, weight_column, region, pitch, sum);
+    case 3:
+      return AddAtoms<3>(plan, list, count, weight_column, region, pitch, sum);
+    default:
+      return AddAtoms<4>(plan, list, count, weight_column, region, pitch, sum);
+  }
+}
+
+// Atoms that are summed before the sum is moved to a total with compensation: thousands of atoms in one voxel would wear
+// out float32.
+constexpr int64_t kRun = 64;
+
+// Moves a sum into a total and leaves zeros (Kahan, CACM 8, 40 (1965)).
+template <typename T>
+PG_TF_INLINE void Fold(int64_t size, T* sum, T* total, T* lost) {
+  for (int64_t i = 0; i < size; i += Simd<T>::kLanes) {
+    const Vec<T> before = Load(total + i), mended = Load(sum + i) - Load(lost + i), after = before + mended;
+    Store(total + i, after);
+    Store(lost + i, (after - before) - mended);
+    Store(sum + i, Vec<T>{});
+  }
+}
+
+template <typename T>
+PG_TF_INLINE void Clear(int64_t size, T* values) {
+  for (int64_t i = 0; i < size; i += Simd<T>::kLanes) Store(values + i, Vec<T>{});
+}
+
+template <typename T>
+PG_TF_INLINE void AddMembers(const Plan<T>& plan, const Members& members, int64_t weight_column, const Region& region,
+                             int64_t pitch, T* sum) {
+  for (int v = 0; v < kVectorClasses; ++v) {
+    if (members.count[v] == 0) continue;
+    AddAtoms(v + 1, plan, members.list[v], members.count[v], weight_column, region, pitch, sum);
+  }
+}
+
+// The sum of more atoms than a run.
+template <typename T>
+void AddRuns(const Plan<T>& plan, const Members& members, int64_t weight_column, const Region& region, T* total) {
+  const int64_t pitch = plan.block.pitch, size = region.rows() * pitch;
+  T *const sum = plan.run, *const lost = plan.run + size;
+  Clear(2 * size, sum);
+  for (int v = 0; v < kVectorClasses; ++v) {
+    for (int64_t k = 0; k < members.count[v]; k += kRun) {
+      AddAtoms(v + 1, plan, members.list[v] + k, Min(kRun, members.count[v] - k), weight_column, region, pitch, sum);
+      Fold(size, sum, total, lost);
+    }
+  }
+}
+
+// The sum over the members in the region, rows plan.block.pitch apart.
+template <typename T>
+PG_TF_INLINE void SumBlock(const Plan<T>& plan, const Members& members, int64_t weight_column, const Region& region,
+                           T* sum) {
+  const int64_t pitch = plan.block.pitch;
+  Clear(region.rows() * pitch, sum);
+  if (members.total <= kRun) {
+    AddMembers(plan, members, weight_column, region, pitch, sum);
+  } else {
+    AddRuns(plan, members, weight_column, region, sum);
+  }
+}
+
+template <typename T>
+PG_TF_INLINE bool Aligned(const T* pointer) {
+  constexpr uintptr_t kSize = sizeof(typename Eight<T>::Vec);
+  return reinterpret_cast<uintptr_t>(pointer) % (kSize < 32 ? kSize : 32) == 0;
+}
+
+// Writes `count` values past the caches, but for those at the ends that do not make up eight.
+template <typename As, typename T>
+PG_TF_INLINE void StreamRun(const T* from, int64_t count, typename As::Stored* to) {
+  int64_t i = 0;
+  for (; i < count && !Aligned(to + i); ++i) to[i] = As::To(from[i]);
+  for (; i + 8 <= count; i += 8) StreamEight(to + i, As::To(LoadEight(from + i)));
+  for (; i < count; ++i) to[i] = As::To(from[i]);
+}
+
+template <typename Stored>
+PG_TF_INLINE void WriteZeros(int64_t count, bool stream, Stored* to) {
+  if (!stream) {
+    __builtin_memset(to, 0, count * sizeof(Stored));
+    return;
+  }
+  int64_t i = 0;
+  for (; i < count && !Aligned(to + i); ++i) to[i] = 0;
+  for (; i + 8 <= count; i += 8) StreamEight(to + i, typename Eight<Stored>::Vec{});
+  for (; i < count; ++i) to[i] = 0;
+}
+
+// Rows of a block's sum as they are stored.
+template <typename As, typename T>
+PG_TF_INLINE void Pack(const T* sum, int64_t pitch, int64_t rows, int64_t nz, typename As::Stored* to) {
+  for (int64_t r = 0; r < rows; ++r, sum += pitch, to += nz) {
+    int64_t z = 0;
+    for (; z + 8 <= nz; z += 8) StoreEight(to + z, As::To(LoadEight(sum + z)));
+    for (; z < nz; ++z) to[z] = As::To(sum[z]);
+  }
+}
+
+#if defined(__clang__)
+#define PG_TF_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-constexpr int kTileRows = 6;
+#define PG_TF_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Index{__VA_ARGS__})
 #endif
 
+// Turns eight channels of eight voxels each into eight voxels of eight channels.
 template <typename T>
-struct Tile {
-  static constexpr int kLanes = Simd<T>::kLanes;
-  static constexpr int kDepth = kTileVectors * kLanes;
-  static constexpr int kSize = kTileRows * kDepth;
-  Vec<T> rows[kTileRows][kTileVectors];
-};
-
-// Where a tile lies: plane x, tile row y, tile column z, and the mask words of the group.
-struct TilePosition {
-  int64_t x, y_tile, z_tile;
-  int64_t word_begin, word_end;
-  int64_t first_atom;  // the atom of bit 0 of word_begin
-};
-
-// Atoms of one tile that are summed in registers. Such runs are summed with compensation, or thousands of atoms in one
-// voxel would wear out float32.
-constexpr int kRun = 64;
-
-// The sum of the runs so far, and what its rounding took away (Kahan, CACM 8, 40 (1965)).
-template <typename T>
-struct RunTotal {
-  Tile<T> sum, lost;
-  bool empty = true;
-
-  // Moves a run into the total and leaves zeros.
-  PG_TF_INLINE void Take(Vec<T> (&run)[kTileRows][kTileVectors]) {
-    for (int r = 0; r < kTileRows; ++r) {
-      for (int v = 0; v < kTileVectors; ++v) {
-        const Vec<T> before = empty ? Vec<T>{} : sum.rows[r][v];
-        const Vec<T> mended = run[r][v] - (empty ? Vec<T>{} : lost.rows[r][v]);
-        sum.rows[r][v] = before + mended;
-        lost.rows[r][v] = (sum.rows[r][v] - before) - mended;
-        run[r][v] = Vec<T>{};
-      }
+PG_TF_INLINE void Transpose(typename Eight<T>::Vec (&v)[8]) {
+  typedef typename Eight<T>::Vec Vec;
+  typedef decltype(Vec{} < Vec{}) Index;
+  Vec pairs[8], quads[8];
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = PG_TF_SHUFFLE(v[i], v[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    pairs[i + 1] = PG_TF_SHUFFLE(v[i], v[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      quads[i + 2 * j] = PG_TF_SHUFFLE(pairs[i + j], pairs[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      quads[i + 2 * j + 1] = PG_TF_SHUFFLE(pairs[i + j], pairs[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
     }
-    empty = false;
   }
-};
+  for (int i = 0; i < 4; ++i) {
+    v[i] = PG_TF_SHUFFLE(quads[i], quads[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    v[i + 4] = PG_TF_SHUFFLE(quads[i], quads[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+#undef PG_TF_SHUFFLE
 
-// tile = sum over the atoms of w P_x P_y P_z; false where there are none.
-template <typename T>
-PG_TF_INLINE bool Accumulate(const Plan<T>& plan, const TilePosition& at, int64_t weight_column, Tile<T>* tile) {
-  const uint64_t* x_mask = plan.masks[0] + (at.x - plan.x_begin) * plan.num_words;
-  const uint64_t* y_mask = plan.masks[1] + at.y_tile * plan.num_words;
-  const uint64_t* z_mask = plan.masks[2] + at.z_tile * plan.num_words;
-  const int64_t y = at.y_tile * kTileRows, z = at.z_tile * Tile<T>::kDepth;
-  Vec<T> sum[kTileRows][kTileVectors];
-  for (int r = 0; r < kTileRows; ++r) {
-    for (int v = 0; v < kTileVectors; ++v) sum[r][v] = Vec<T>{};
-  }
-  RunTotal<T> total;
-  bool any = false;
-  int left = kRun;
-  for (int64_t word = at.word_begin; word < at.word_end; ++word) {
-    uint64_t bits = x_mask[word] & y_mask[word] & z_mask[word];
-    any |= bits != 0;
-    for (; bits != 0; bits &= bits - 1) {
-      if (__builtin_expect(left-- == 0, false)) {
-        total.Take(sum);
-        left = kRun - 1;
-      }
-      const int64_t a = at.first_atom + 64 * (word - at.word_begin) + __builtin_ctzll(bits);
-      const T scale = plan.factors[0][plan.offset[0][a] + at.x] *
-                      plan.atoms.weights[a * plan.atoms.weight_stride + weight_column];
-      const T* p_y = plan.factors[1] + plan.offset[1][a] + y;
-      const T* p_z = plan.factors[2] + plan.offset[2][a] + z;
-      Vec<T> row[kTileVectors];
-      for (int v = 0; v < kTileVectors; ++v) row[v] = Load(p_z + v * Tile<T>::kLanes) * scale;
+// Rows of a block with the channels innermost; sums[c] is null for a channel without atoms, up to a multiple of eight.
+// Eight values are written at a time, so up to seven behind each voxel and behind the end of `to` are overwritten;
+// those of later voxels get their own values afterwards.
+template <typename As, bool kStream, typename T>
+PG_TF_INLINE void Interleave(const T* const* sums, int64_t channels, int64_t pitch, int64_t rows, int64_t nz,
+                             typename As::Stored* to) {
+  typedef typename Eight<T>::Vec Vec;
+  for (int64_t r = 0; r < rows; ++r, to += nz * channels) {
+    for (int64_t z = 0; z < nz; z += 8) {
+      const int64_t depth = Min(8, nz - z);
+      for (int64_t octet = (channels - 1) / 8 * 8; octet >= 0; octet -= 8) {
+        Vec v[8];
+        bool any = false;
 #pragma GCC unroll 8
-      for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 2
-        for (int v = 0; v < kTileVectors; ++v) sum[r][v] += row[v] * p_y[r];
+        for (int c = 0; c < 8; ++c) {
+          const T* const sum = sums[octet + c];
+          v[c] = sum == nullptr ? Vec{} : LoadEight(sum + r * pitch + z);
+          any |= sum != nullptr;
+        }
+        if (any) Transpose<T>(v);
+        typename As::Stored* const voxel = to + z * channels + octet;
+        if constexpr (kStream) {
+          for (int64_t i = 0; i < depth; ++i) StreamEight(voxel + i * channels, As::To(v[i]));
+        } else {
+          for (int64_t i = 0; i < depth; ++i) StoreEight(voxel + i * channels, As::To(v[i]));
+        }
       }
     }
   }
-  if (!total.empty) {
-    total.Take(sum);
-    *tile = total.sum;
-    return true;
-  }
-  for (int r = 0; r < kTileRows; ++r) {
-    for (int v = 0; v < kTileVectors; ++v) tile->rows[r][v] = sum[r][v];
-  }
-  return any;
 }
 
-template <typename T>
-inline bool Aligned(const T* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % PG_TF_VECTOR_BYTES == 0;
-}
-
-// Stores `count` values of one row of a tile; consecutive z are `stride` apart.
-template <typename As, typename T>
-PG_TF_INLINE void StoreRow(const T* row, int64_t count, int64_t stride, typename As::Stored* out) {
-  if (stride == 1) {
-    for (int64_t k = 0; k < count; ++k) out[k] = As::To(row[k]);
-  } else {
-    for (int64_t k = 0; k < count; ++k) out[k * stride] = As::To(row[k]);
-  }
-}
-
-// The whole vectors of a row that is stored as it was computed.
-template <typename T>
-PG_TF_INLINE void StoreRow(const Vec<T>* row, bool stream, T* out) {
-  if (stream && Aligned(out)) {
-    for (int v = 0; v < kTileVectors; ++v) Stream(out + v * Simd<T>::kLanes, row[v]);
-  } else {
-    for (int v = 0; v < kTileVectors; ++v) Store(out + v * Simd<T>::kLanes, row[v]);
-  }
-}
-
-PG_TF_INLINE int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// The words of group g that have an atom in plane x.
-template <typename T>
-PG_TF_INLINE TilePosition PlaneOfGroup(const Plan<T>& plan, int64_t x, int64_t g) {
-  const uint64_t* mask = plan.masks[0] + (x - plan.x_begin) * plan.num_words;
-  const int64_t first = plan.group_word[g];
-  int64_t begin = first, end = plan.group_word[g + 1];
-  while (begin < end && mask[begin] == 0) ++begin;
-  while (begin < end && mask[end - 1] == 0) --end;
-  TilePosition at = {};
-  at.x = x;
-  at.word_begin = begin;
-  at.word_end = end;
-  at.first_atom = plan.group_begin[g] + 64 * (begin - first);
-  return at;
-}
-
-// Calls visit(position, y, rows, z, depth) for every tile of a plane, those at the upper faces cut to the grid.
+// Calls visit(region) for each block of the plan's planes.
 template <typename T, typename Visit>
-PG_TF_INLINE void ForEachTile(const GridLayout& layout, Visit visit) {
-  const int64_t ny = layout.shape[1], nz = layout.shape[2];
-  for (int64_t y = 0; y < ny; y += kTileRows) {
-    for (int64_t z = 0; z < nz; z += Tile<T>::kDepth) {
-      visit(y, Min(kTileRows, ny - y), z, Min(Tile<T>::kDepth, nz - z));
+PG_TF_INLINE void ForEachBlock(const Plan<T>& plan, int64_t ny, Visit visit) {
+  for (int64_t x = plan.x_begin; x < plan.x_end; x += plan.block.planes) {
+    for (int64_t y = 0; y < ny; y += plan.block.rows) {
+      visit(Region{x, Min(x + plan.block.planes, plan.x_end), y, Min(y + plan.block.rows, ny)});
     }
   }
 }
@@ -157,63 +275,65 @@ PG_TF_INLINE void ForEachTile(const GridLayout& layout, Visit visit) {
 template <typename As, typename T>
 PG_TF_INLINE void ForwardChannelsFirst(const Plan<T>& plan, const GridLayout& layout, bool stream,
                                        typename As::Stored* grid) {
-  const int64_t nx = layout.shape[0], ny = layout.shape[1], nz = layout.shape[2];
+  typedef typename As::Stored Stored;
+  const int64_t nx = layout.shape[0], ny = layout.shape[1], nz = layout.shape[2], pitch = plan.block.pitch;
   const bool soft = plan.atoms.weight_stride > 1;
+  const bool whole_rows = pitch == nz;
   for (int64_t c = 0; c < layout.num_channels; ++c) {
-    for (int64_t x = plan.x_begin; x < plan.x_end; ++x) {
-      TilePosition at = PlaneOfGroup(plan, x, soft ? 0 : c);
-      typename As::Stored* const plane = grid + (c * nx + x) * ny * nz;
-      ForEachTile<T>(layout, [&](int64_t y, int64_t rows, int64_t z, int64_t depth) __attribute__((always_inline)) {
-        at.y_tile = y / kTileRows;
-        at.z_tile = z / Tile<T>::kDepth;
-        Tile<T> tile;
-        Accumulate(plan, at, soft ? c : 0, &tile);
-        for (int64_t r = 0; r < rows; ++r) {
-          typename As::Stored* const out = plane + (y + r) * nz + z;
-          if constexpr (sizeof(typename As::Stored) == sizeof(T)) {
-            if (depth == Tile<T>::kDepth) {
-              StoreRow<T>(tile.rows[r], stream, out);
-              continue;
-            }
-          }
-          StoreRow<As>(reinterpret_cast<const T*>(tile.rows[r]), depth, 1, out);
-        }
-      });
-    }
+    ForEachBlock(plan, ny, [&](const Region& region) __attribute__((always_inline)) {
+      Stored* const out = grid + ((c * nx + region.x) * ny + region.y) * nz;
+      const int64_t rows = region.rows(), column = soft ? c : 0;
+      const Members members = Reaching(plan, soft ? 0 : c, region);
+      if (members.total == 0) return WriteZeros(rows * nz, stream, out);
+      if constexpr (sizeof(Stored) == sizeof(T)) {
+        if (whole_rows && !stream) return SumBlock(plan, members, column, region, out);
+      }
+      SumBlock(plan, members, column, region, plan.sum);
+      if (whole_rows && stream) return StreamRun<As>(plan.sum, rows * nz, out);
+      Stored* const to = stream ? static_cast<Stored*>(plan.packed) : out;
+      Pack<As>(plan.sum, pitch, rows, nz, to);
+      if (stream) StreamRun<PlainStorage<Stored>>(to, rows * nz, out);
+    });
   }
 }
 
-// Channels are innermost: a tile's lines are cleared, then each channel that has atoms there writes its column.
 template <typename As, typename T>
-PG_TF_INLINE void ForwardChannelsLast(const Plan<T>& plan, const GridLayout& layout, typename As::Stored* grid) {
-  const int64_t ny = layout.shape[1], nz = layout.shape[2], channels = layout.num_channels;
+PG_TF_INLINE void ForwardChannelsLast(const Plan<T>& plan, const GridLayout& layout, bool stream,
+                                      typename As::Stored* grid) {
+  typedef typename As::Stored Stored;
+  const int64_t ny = layout.shape[1], nz = layout.shape[2], channels = layout.num_channels, pitch = plan.block.pitch;
   const bool soft = plan.atoms.weight_stride > 1;
-  for (int64_t x = plan.x_begin; x < plan.x_end; ++x) {
-    typename As::Stored* const plane = grid + x * ny * nz * channels;
-    ForEachTile<T>(layout, [&](int64_t y, int64_t rows, int64_t z, int64_t depth) __attribute__((always_inline)) {
-      for (int64_t r = 0; r < rows; ++r) {
-        __builtin_memset(plane + ((y + r) * nz + z) * channels, 0, depth * channels * sizeof(typename As::Stored));
-      }
-      for (int64_t c = 0; c < channels; ++c) {
-        TilePosition at = PlaneOfGroup(plan, x, soft ? 0 : c);
-        at.y_tile = y / kTileRows;
-        at.z_tile = z / Tile<T>::kDepth;
-        Tile<T> tile;
-        if (!Accumulate(plan, at, soft ? c : 0, &tile)) continue;
-        for (int64_t r = 0; r < rows; ++r) {
-          StoreRow<As>(reinterpret_cast<const T*>(tile.rows[r]), depth, channels,
-                       plane + ((y + r) * nz + z) * channels + c);
-        }
-      }
-    });
-  }
+  ForEachBlock(plan, ny, [&](const Region& region) __attribute__((always_inline)) {
+    const int64_t rows = region.rows(), values = rows * nz * channels;
+    Stored* const out = grid + (region.x * ny + region.y) * nz * channels;
+    bool any = false;
+    for (int64_t c = 0; c < channels; ++c) {
+      const Members members = Reaching(plan, soft ? 0 : c, region);
+      T* const sum = plan.sum + c * rows * pitch;
+      plan.sums[c] = members.total == 0 ? nullptr : sum;
+      if (members.total == 0) continue;
+      SumBlock(plan, members, soft ? c : 0, region, sum);
+      any = true;
+    }
+    if (!any) return WriteZeros(values, stream, out);
+    if (stream && channels == 8 && Aligned(out)) {
+      return Interleave<As, true>(plan.sums, channels, pitch, rows, nz, out);
+    }
+    Stored* const packed = static_cast<Stored*>(plan.packed);
+    Interleave<As, false>(plan.sums, channels, pitch, rows, nz, packed);
+    if (stream) {
+      StreamRun<PlainStorage<Stored>>(packed, values, out);
+    } else {
+      __builtin_memcpy(out, packed, values * sizeof(Stored));
+    }
+  });
 }
 
 template <typename As, typename T>
 PG_TF_INLINE void ForwardAs(const Plan<T>& plan, const GridLayout& layout, bool stream, void* grid) {
   typename As::Stored* const stored = static_cast<typename As::Stored*>(grid);
   if (layout.channels_last && layout.num_channels > 1) {
-    ForwardChannelsLast<As>(plan, layout, stored);
+    ForwardChannelsLast<As>(plan, layout, stream, stored);
   } else {
     ForwardChannelsFirst<As>(plan, layout, stream, stored);
   }

@@ -14,20 +14,29 @@ struct Upstream {
   int64_t pitch_x, pitch_y, stride;
 };
 
-// A vector of consecutive z; zeros for those behind the end of the tensor. What lies between the end of the window and
-// the end of the tensor is read, and meets a factor of zero.
+// A vector of consecutive z.
 template <typename As, typename T>
-PG_TF_INLINE Vec<T> LoadRow(const typename As::Stored* row, const Upstream<typename As::Stored>& upstream) {
+PG_TF_INLINE Vec<T> LoadRow(const typename As::Stored* row, int64_t stride) {
   constexpr int kLanes = Simd<T>::kLanes;
-  Vec<T> values = {};
-  if (row + (kLanes - 1) * upstream.stride >= upstream.end) {
-    for (int i = 0; i < kLanes && row < upstream.end; ++i, row += upstream.stride) values[i] = As::From(*row);
-    return values;
-  }
   if constexpr (sizeof(typename As::Stored) == sizeof(T)) {
-    if (upstream.stride == 1) return Load<T>(row);
+    if (stride == 1) return Load<T>(row);
+  } else if constexpr (kLanes % 8 == 0) {
+    if (stride == 1) {
+      T values[kLanes];
+      for (int i = 0; i < kLanes; i += 8) StoreEight(values + i, As::From(LoadEight(row + i)));
+      return Load(values);
+    }
   }
-  for (int i = 0; i < kLanes; ++i) values[i] = As::From(row[i * upstream.stride]);
+  Vec<T> values;
+  for (int i = 0; i < kLanes; ++i) values[i] = As::From(row[i * stride]);
+  return values;
+}
+
+// The same with zeros for what lies behind the end of the tensor.
+template <typename As, typename T>
+PG_TF_INLINE Vec<T> LoadLastRow(const typename As::Stored* row, const Upstream<typename As::Stored>& upstream) {
+  Vec<T> values = {};
+  for (int i = 0; i < Simd<T>::kLanes && row < upstream.end; ++i, row += upstream.stride) values[i] = As::From(*row);
   return values;
 }
 
@@ -39,6 +48,62 @@ struct Moments {
   T spread[3];
 };
 
+// The same, still lane by lane.
+template <typename T>
+struct LaneMoments {
+  Vec<T> value = {};
+  Vec<T> shift[3] = {};
+  Vec<T> spread[3] = {};
+};
+
+// Adds kVectors vectors along z of an atom's window: sums of P_x P_y P_z U and of the same with one factor replaced by its
+// derivative. kLast: the window may reach behind the end of the tensor.
+template <typename As, bool kSpread, bool kLast, int kVectors, typename T>
+PG_TF_INLINE void AddMoments(int64_t count_x, int64_t count_y, const AxisDerivatives<T> factor[3], int64_t z,
+                             const typename As::Stored* first_row, const Upstream<typename As::Stored>& upstream,
+                             LaneMoments<T>* moments) {
+  constexpr int kLanes = Simd<T>::kLanes;
+  Vec<T> sum[kVectors] = {}, shift_x[kVectors] = {}, shift_y[kVectors] = {}, spread_x[kVectors] = {},
+         spread_y[kVectors] = {};
+  for (int64_t x = 0; x < count_x; ++x) {
+    const typename As::Stored* row = first_row + x * upstream.pitch_x + z * upstream.stride;
+    Vec<T> row_sum[kVectors] = {}, row_shift[kVectors] = {}, row_spread[kVectors] = {};
+    for (int64_t y = 0; y < count_y; ++y, row += upstream.pitch_y) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        const typename As::Stored* const at = row + v * kLanes * upstream.stride;
+        const Vec<T> loaded = kLast ? LoadLastRow<As, T>(at, upstream) : LoadRow<As, T>(at, upstream.stride);
+        row_sum[v] += loaded * factor[1].value[y];
+        row_shift[v] += loaded * factor[1].shift[y];
+        if (kSpread) row_spread[v] += loaded * factor[1].spread[y];
+      }
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      sum[v] += row_sum[v] * factor[0].value[x];
+      shift_x[v] += row_sum[v] * factor[0].shift[x];
+      shift_y[v] += row_shift[v] * factor[0].value[x];
+      if (kSpread) {
+        spread_x[v] += row_sum[v] * factor[0].spread[x];
+        spread_y[v] += row_spread[v] * factor[0].value[x];
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    const Vec<T> p_z = Load(factor[2].value + z + v * kLanes);
+    moments->value += sum[v] * p_z;
+    moments->shift[0] += shift_x[v] * p_z;
+    moments->shift[1] += shift_y[v] * p_z;
+    moments->shift[2] += sum[v] * Load(factor[2].shift + z + v * kLanes);
+    if (kSpread) {
+      moments->spread[0] += spread_x[v] * p_z;
+      moments->spread[1] += spread_y[v] * p_z;
+      moments->spread[2] += sum[v] * Load(factor[2].spread + z + v * kLanes);
+    }
+  }
+}
+
 template <typename As, bool kSpread, typename T>
 PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], const AxisDerivatives<T> factor[3],
                                       const typename As::Stored* first_row,
@@ -46,45 +111,37 @@ PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], cons
   constexpr int kLanes = Simd<T>::kLanes;
   const int64_t count_x = window[0]->end - window[0]->begin;
   const int64_t count_y = window[1]->end - window[1]->begin;
-  const int64_t count_z = window[2]->end - window[2]->begin;
-  // Lane by lane sums over all z: of P_x P_y P_z U and of the same with one factor replaced by its derivative.
-  Vec<T> value = {}, shift_x = {}, shift_y = {}, shift_z = {}, spread_x = {}, spread_y = {}, spread_z = {};
-  for (int64_t z = 0; z < count_z; z += kLanes) {
-    Vec<T> sum = {}, sum_shift_x = {}, sum_shift_y = {}, sum_spread_x = {}, sum_spread_y = {};
-    for (int64_t x = 0; x < count_x; ++x) {
-      const typename As::Stored* row = first_row + x * upstream.pitch_x + z * upstream.stride;
-      Vec<T> row_sum = {}, row_shift = {}, row_spread = {};
-      for (int64_t y = 0; y < count_y; ++y, row += upstream.pitch_y) {
-        const Vec<T> loaded = LoadRow<As, T>(row, upstream);
-        row_sum += loaded * factor[1].value[y];
-        row_shift += loaded * factor[1].shift[y];
-        if (kSpread) row_spread += loaded * factor[1].spread[y];
-      }
-      sum += row_sum * factor[0].value[x];
-      sum_shift_x += row_sum * factor[0].shift[x];
-      sum_shift_y += row_shift * factor[0].value[x];
-      if (kSpread) {
-        sum_spread_x += row_sum * factor[0].spread[x];
-        sum_spread_y += row_spread * factor[0].value[x];
-      }
+  const int64_t count_z = window[2]->end - window[2]->begin, vectors = (count_z + kLanes - 1) / kLanes;
+  LaneMoments<T> sums;
+  // What lies between the end of the window and the end of the tensor is read, and meets a factor of zero.
+  const typename As::Stored* const last_row =
+      first_row + (count_x - 1) * upstream.pitch_x + (count_y - 1) * upstream.pitch_y;
+  if (upstream.end - last_row < vectors * kLanes * upstream.stride) {
+    for (int64_t z = 0; z < count_z; z += kLanes) {
+      AddMoments<As, kSpread, true, 1>(count_x, count_y, factor, z, first_row, upstream, &sums);
     }
-    const Vec<T> p_z = Load(factor[2].value + z);
-    value += sum * p_z;
-    shift_x += sum_shift_x * p_z;
-    shift_y += sum_shift_y * p_z;
-    shift_z += sum * Load(factor[2].shift + z);
-    if (kSpread) {
-      spread_x += sum_spread_x * p_z;
-      spread_y += sum_spread_y * p_z;
-      spread_z += sum * Load(factor[2].spread + z);
+  } else if (kSpread) {
+    // Two vectors at a time would not leave enough registers.
+    for (int64_t z = 0; z < count_z; z += kLanes) {
+      AddMoments<As, kSpread, false, 1>(count_x, count_y, factor, z, first_row, upstream, &sums);
+    }
+  } else {
+    int64_t z = 0;
+    for (; count_z - z > 3 * kLanes; z += 2 * kLanes) {
+      AddMoments<As, kSpread, false, 2>(count_x, count_y, factor, z, first_row, upstream, &sums);
+    }
+    if (count_z - z > 2 * kLanes) {
+      AddMoments<As, kSpread, false, 3>(count_x, count_y, factor, z, first_row, upstream, &sums);
+    } else if (count_z - z > kLanes) {
+      AddMoments<As, kSpread, false, 2>(count_x, count_y, factor, z, first_row, upstream, &sums);
+    } else {
+      AddMoments<As, kSpread, false, 1>(count_x, count_y, factor, z, first_row, upstream, &sums);
     }
   }
-  Moments<T> moments = {Sum<T>(value), {Sum<T>(shift_x), Sum<T>(shift_y), Sum<T>(shift_z)}, {}};
-  if (kSpread) {
-    moments.spread[0] = Sum<T>(spread_x);
-    moments.spread[1] = Sum<T>(spread_y);
-    moments.spread[2] = Sum<T>(spread_z);
-  }
+  Moments<T> moments = {};
+  moments.value = Sum<T>(sums.value);
+  for (int d = 0; d < 3; ++d) moments.shift[d] = Sum<T>(sums.shift[d]);
+  for (int d = 0; kSpread && d < 3; ++d) moments.spread[d] = Sum<T>(sums.spread[d]);
   return moments;
 }
 

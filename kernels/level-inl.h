@@ -24,7 +24,7 @@ namespace PG_TF_LEVEL {
 
 template <typename T>
 constexpr KernelTable<T> Table() {
-  return {{kTileRows, Tile<T>::kDepth, Simd<T>::kLanes}, Factors, Forward, Gradient};
+  return {Simd<T>::kLanes, Factors, Forward, Gradient};
 }
 
 extern const Level kLevel;

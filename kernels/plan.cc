@@ -1,6 +1,7 @@
 #include "kernels/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace pg_tf {
@@ -8,26 +9,55 @@ namespace {
 
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+// A block fills half of a first-level cache; with channels innermost, where a block of each channel is held at once, all
+// of them fill an eighth of a second-level one.
+constexpr int64_t kBlockBytes = 16384;
+constexpr int64_t kAllBlocksBytes = 65536;
+
 // A Gaussian wider than this many voxels leaves nothing in any of them; float32 could not even hold its window.
 constexpr double kWidest = 1e30;
 
+constexpr double kStepsPerUnit = 16;
+constexpr int kReachEntries = 65;
+
+// The distance t where the integral over [t, t + step], at most phi(t) (1 - exp(-t step)) / t, falls below the resolution
+// of the integral over [0, step], the least that the peak can have.
+double SolveReach(double step, double resolution) {
+  const double peak = std::erf(step / M_SQRT2) / 2;
+  double t = 5;
+  for (int i = 0; i < 20; ++i) {
+    t = std::sqrt(-2 * std::log(resolution * peak * std::sqrt(2 * M_PI) * t / -std::expm1(-t * step)));
+  }
+  return t;
+}
+
 template <typename T>
-AxisWindow<T> Window(double coordinate, double sigma, double origin, double length, int64_t extent) {
-  const double voxels_per_unit = static_cast<double>(extent) / length;
-  const double u = (coordinate - origin) * voxels_per_unit;
-  const double spread = sigma * voxels_per_unit;
-  // Never less than the rounding of u: an atom exactly on an edge belongs to both voxels however narrow it is.
-  const double reach = std::max(kReach<T> * spread, 1e-6);
-  const double limit = static_cast<double>(extent);
+std::array<double, kReachEntries> ReachTable() {
+  std::array<double, kReachEntries> table;
+  table[0] = kDerivativeReach<T>;
+  for (int i = 1; i < kReachEntries; ++i) table[i] = SolveReach(i / kStepsPerUnit, sizeof(T) == 4 ? 0x1p-24 : 0x1p-53);
+  return table;
+}
+
+// Truncation rounds towards zero; SSE2, the baseline, has nothing for floor and ceil. Values are within +-2^31.
+int32_t Floor(double value) {
+  const int32_t whole = static_cast<int32_t>(value);
+  return whole - (value < whole);
+}
+
+int32_t Ceil(double value) { return -Floor(-value); }
+
+template <typename T>
+AxisWindow<T> Window(double u, double spread, double reach, double step, double extent) {
   AxisWindow<T> window = {};
-  if (!(u + reach > 0 && u - reach < limit && spread < kWidest)) return window;
-  window.begin = static_cast<int32_t>(std::max(0.0, std::floor(u - reach)));
-  window.end = static_cast<int32_t>(std::min(limit, std::ceil(u + reach)));
-  const double edge = std::floor(u + 0.5);
+  if (!(u + reach > 0 && u - reach < extent && spread < kWidest)) return window;
+  window.begin = Floor(std::max(0.0, u - reach));
+  window.end = Ceil(std::min(extent, u + reach));
+  // Rounded in float64: an atom far outside reaches in only if it is as wide as it is far.
+  const double edge = std::rint(u);
   window.first = static_cast<T>(window.begin - edge);
   window.offset = static_cast<T>(u - edge);
-  // The bound keeps 0 * step finite for an atom on an edge; a Gaussian that narrow is a point to both types.
-  window.step = static_cast<T>(std::min(1 / spread, 1e18));
+  window.step = static_cast<T>(step);
   return window;
 }
 
@@ -44,14 +74,45 @@ void CountingSort(int64_t num_keys, Key key, std::vector<int32_t>* buckets, std:
 }  // namespace
 
 template <typename T>
-void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout) {
+double Reach(double step) {
+  static const std::array<double, kReachEntries> table = ReachTable<T>();
+  // The reach falls with the step: the entry below it is on the safe side.
+  return table[static_cast<int>(std::min(step * kStepsPerUnit, kReachEntries - 1.0))];
+}
+
+BlockShape Blocks(const GridLayout& layout, int64_t lanes, int64_t value_size) {
+  const int64_t sums = layout.channels_last ? layout.num_channels : 1;
+  BlockShape block;
+  block.pitch = RoundUp(layout.shape[2], lanes);
+  const int64_t bytes = std::min(kBlockBytes, kAllBlocksBytes / sums);
+  const int64_t rows = std::max<int64_t>(1, bytes / (block.pitch * value_size));
+  block.rows = std::min(rows, layout.shape[1]);
+  block.planes = std::min(std::max<int64_t>(1, rows / layout.shape[1]), layout.shape[0]);
+  return block;
+}
+
+template <typename T>
+void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, Quantity quantity) {
   const int64_t columns = molecule.soft ? molecule.weight_stride : 1;
   for (int d = 0; d < 3; ++d) {
+    const double extent = static_cast<double>(layout.shape[d]), voxels_per_unit = extent / box.lengths[d];
     windows_[d].resize(molecule.num_atoms);
+    double sigma = 0, spread = 0, step = 0, reach = 0;
     for (int64_t a = 0; a < molecule.num_atoms; ++a) {
-      windows_[d][a] = molecule.channels[a] < 0 ? AxisWindow<T>{}
-                                                : Window<T>(molecule.coords[3 * a + d], molecule.sigma[a * molecule.sigma_stride],
-                                                            box.origin[d], box.lengths[d], layout.shape[d]);
+      if (molecule.channels[a] < 0) {
+        windows_[d][a] = {};
+        continue;
+      }
+      if (molecule.sigma[a * molecule.sigma_stride] != sigma) {
+        sigma = molecule.sigma[a * molecule.sigma_stride];
+        spread = sigma * voxels_per_unit;
+        // The bound keeps 0 * step finite for an atom on an edge; a Gaussian that narrow is a point to both types.
+        step = std::min(1 / spread, 1e18);
+        // Never less than the rounding of u: an atom exactly on an edge belongs to both voxels however narrow it is.
+        reach = std::max((quantity == Quantity::kIntegral ? Reach<T>(step) : kDerivativeReach<T>) * spread, 1e-6);
+      }
+      const double u = (molecule.coords[3 * a + d] - box.origin[d]) * voxels_per_unit;
+      windows_[d][a] = Window<T>(u, spread, reach, step, extent);
     }
     atoms_.windows[d] = windows_[d].data();
   }
@@ -66,8 +127,8 @@ void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const Gr
 
 template <typename T>
 const Plan<T>& Planner<T>::Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout,
-                                 const TileShape& tile, int64_t x_begin, int64_t x_end) {
-  all_.Build(molecule, box, layout);
+                                 int64_t lanes, int64_t x_begin, int64_t x_end) {
+  all_.Build(molecule, box, layout, Quantity::kIntegral);
   plan_.x_begin = x_begin;
   plan_.x_end = x_end;
 
@@ -94,8 +155,7 @@ const Plan<T>& Planner<T>::Build(const Molecule<T>& molecule, const Box& box, co
   plan_.atoms.weights = weights_.data();
   plan_.atoms.weight_stride = columns;
 
-  BuildFactors(tile);
-  BuildMasks(layout, tile);
+  Lay(layout, lanes);
   return plan_;
 }
 
@@ -108,77 +168,62 @@ void Planner<T>::Order(const Molecule<T>& molecule, const GridLayout& layout) {
 
   group_begin_.assign(groups + 1, 0);
   for (int32_t a : order_) ++group_begin_[(groups > 1 ? molecule.channels[a] : 0) + 1];
-  group_word_.assign(groups + 1, 0);
-  for (int64_t g = 0; g < groups; ++g) {
-    group_word_[g + 1] = group_word_[g] + (group_begin_[g + 1] + 63) / 64;
-    group_begin_[g + 1] += group_begin_[g];
-  }
-  plan_.num_words = group_word_[groups];
+  for (int64_t g = 0; g < groups; ++g) group_begin_[g + 1] += group_begin_[g];
   plan_.group_begin = group_begin_.data();
-  plan_.group_word = group_word_.data();
 }
 
+// Memory for the factors and for the blocks.
 template <typename T>
-void Planner<T>::BuildFactors(const TileShape& tile) {
+void Planner<T>::Lay(const GridLayout& layout, int64_t lanes) {
   const int64_t size = plan_.atoms.size;
-  const int64_t unit[3] = {1, tile.rows, tile.depth};
-  int64_t longest = 0;
+  // Vectors along z lie where those of a row do: what they hold beside the window is negligible.
+  for (AxisWindow<T>& z : windows_[2]) {
+    const int32_t begin = z.begin / lanes * lanes;
+    z.first -= z.begin - begin;
+    z.begin = begin;
+    z.end = RoundUp(z.end, lanes);
+  }
+  plan_.edge_pitch = 0;
   int64_t values = 0;
   for (int d = 0; d < 3; ++d) {
-    offsets_[d].resize(size);
-    int64_t pitch = 0;
-    for (int64_t i = 0; i < size; ++i) {
-      const AxisWindow<T>& window = windows_[d][i];
-      const int64_t count = window.end - window.begin;
-      const int64_t first = window.begin / unit[d] * unit[d];
-      offsets_[d][i] = -first;
-      // The window is written in whole vectors and read in whole tiles.
-      pitch = std::max({pitch, window.begin - first + RoundUp(count, tile.lanes), RoundUp(window.end - first, unit[d])});
-      longest = std::max(longest, count);
-    }
-    plan_.pitch[d] = RoundUp(pitch, tile.lanes);
-    for (int64_t i = 0; i < size; ++i) offsets_[d][i] += i * plan_.pitch[d];
-    plan_.offset[d] = offsets_[d].data();
+    int64_t longest = 0;
+    for (const AxisWindow<T>& window : windows_[d]) longest = std::max<int64_t>(longest, window.end - window.begin);
+    plan_.pitch[d] = RoundUp(longest, lanes);
+    plan_.edge_pitch = std::max(plan_.edge_pitch, RoundUp(longest + 1, lanes) + lanes);
+    if (d == 0) plan_.widest_x = longest;
     values += plan_.pitch[d] * size;
   }
-  plan_.edge_pitch = RoundUp(longest + 1, tile.lanes) + tile.lanes;
   values += plan_.edge_pitch * size;
+
+  plan_.block = Blocks(layout, lanes, sizeof(T));
+  const int64_t sums = layout.channels_last ? layout.num_channels : 1;
+  const int64_t block = plan_.block.planes * plan_.block.rows * plan_.block.pitch;
+  const int64_t packed = block * RoundUp(sums, 8) + 8;
+  values += (sums + 2) * block + packed;
 
   constexpr size_t kAlignment = 64;
   values += kAlignment / sizeof(T);
-  if (static_cast<int64_t>(factors_.size()) < values) factors_.resize(values);
-  T* next = reinterpret_cast<T*>(RoundUp(reinterpret_cast<intptr_t>(factors_.data()), kAlignment));
+  if (static_cast<int64_t>(values_.size()) < values) values_.resize(values);
+  T* next = reinterpret_cast<T*>(RoundUp(reinterpret_cast<intptr_t>(values_.data()), kAlignment));
+  plan_.sum = next;
+  next += sums * block;
+  plan_.run = next;
+  next += 2 * block;
+  plan_.packed = next;
+  next += packed;
   for (int d = 0; d < 3; ++d) {
     plan_.factors[d] = next;
     next += plan_.pitch[d] * size;
   }
   plan_.edges = next;
+  sums_.assign(RoundUp(sums, 8), nullptr);
+  plan_.sums = sums_.data();
+  list_.resize(kVectorClasses * size);
+  plan_.list = list_.data();
 }
 
-template <typename T>
-void Planner<T>::BuildMasks(const GridLayout& layout, const TileShape& tile) {
-  const int64_t unit[3] = {1, tile.rows, tile.depth};
-  const int64_t first[3] = {plan_.x_begin, 0, 0};
-  const int64_t extent[3] = {plan_.x_end - plan_.x_begin, RoundUp(layout.shape[1], tile.rows) / tile.rows,
-                             RoundUp(layout.shape[2], tile.depth) / tile.depth};
-  masks_.assign((extent[0] + extent[1] + extent[2]) * plan_.num_words, 0);
-  uint64_t* mask = masks_.data();
-  const int64_t groups = static_cast<int64_t>(group_word_.size()) - 1;
-  for (int d = 0; d < 3; ++d) {
-    for (int64_t g = 0; g < groups; ++g) {
-      for (int64_t i = group_begin_[g]; i < group_begin_[g + 1]; ++i) {
-        const int64_t in_group = i - group_begin_[g];
-        const int64_t word = group_word_[g] + in_group / 64;
-        const int64_t begin = std::max<int64_t>(windows_[d][i].begin / unit[d] - first[d], 0);
-        const int64_t end = std::min<int64_t>((windows_[d][i].end - 1) / unit[d] + 1 - first[d], extent[d]);
-        for (int64_t k = begin; k < end; ++k) mask[k * plan_.num_words + word] |= uint64_t{1} << (in_group % 64);
-      }
-    }
-    plan_.masks[d] = mask;
-    mask += extent[d] * plan_.num_words;
-  }
-}
-
+template double Reach<float>(double);
+template double Reach<double>(double);
 template class AtomWindows<float>;
 template class AtomWindows<double>;
 template class Planner<float>;

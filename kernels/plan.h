@@ -28,16 +28,27 @@ struct Box {
   double lengths[3];
 };
 
-// How far an atom reaches, in sigma: what lies beyond is below the resolution of the type relative to the atom's peak,
-// exp(-r^2 / 2) < 2^-24 and 2^-53.
+// How far an atom reaches, in sigma. What lies beyond is below the resolution of the type relative to the atom's peak.
+// For a derivative, relative to its peak, that is where exp(-r^2 / 2) < 2^-24 and 2^-53; a voxel's integral gets there
+// sooner, see Reach.
 template <typename T>
-constexpr double kReach = sizeof(T) == 4 ? 5.77 : 8.58;
+constexpr double kDerivativeReach = sizeof(T) == 4 ? 5.77 : 8.58;
+
+// The same for the integral over a voxel of width `step` sigma, whose nearest edge lies that far away.
+template <typename T>
+double Reach(double step);
+
+enum class Quantity { kIntegral, kDerivative };
+
+// The blocks that a grid is summed up in, for vectors of `lanes` values of `value_size` bytes. They lie one after another
+// from plane 0 on.
+BlockShape Blocks(const GridLayout& layout, int64_t lanes, int64_t value_size);
 
 // The windows of the atoms in their given order. Atoms that do not reach the grid have empty ones.
 template <typename T>
 class AtomWindows {
  public:
-  void Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout);
+  void Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, Quantity quantity);
   const AtomList<T>& atoms() const { return atoms_; }
 
  private:
@@ -50,23 +61,21 @@ class AtomWindows {
 template <typename T>
 class Planner {
  public:
-  // The plan for the planes [x_begin, x_end), its factors not yet filled. The order in which a voxel's atoms are summed does
-  // not depend on the range of planes, so any split of the work gives the same bits.
-  const Plan<T>& Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, const TileShape& tile,
+  // The plan for the planes [x_begin, x_end), its factors not yet filled. Both must lie between blocks or at the end of the
+  // grid: then any split of the work gives the same bits.
+  const Plan<T>& Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, int64_t lanes,
                        int64_t x_begin, int64_t x_end);
 
  private:
   void Order(const Molecule<T>& molecule, const GridLayout& layout);
-  void BuildFactors(const TileShape& tile);
-  void BuildMasks(const GridLayout& layout, const TileShape& tile);
+  void Lay(const GridLayout& layout, int64_t lanes);
 
   AtomWindows<T> all_;
   Plan<T> plan_;
-  std::vector<int32_t> order_, buckets_, group_begin_, group_word_;
-  std::vector<int64_t> offsets_[3];
+  std::vector<int32_t> order_, buckets_, group_begin_, list_;
   std::vector<AxisWindow<T>> windows_[3];
-  std::vector<T> weights_, factors_;
-  std::vector<uint64_t> masks_;
+  std::vector<T> weights_, values_;
+  std::vector<T*> sums_;
 };
 
 }  // namespace pg_tf

@@ -41,21 +41,45 @@ PG_TF_INLINE void Store(T* to, Vec<T> value) {
   *reinterpret_cast<typename Simd<T>::Unaligned*>(to) = value;
 }
 
-// Writes a whole aligned vector past the caches.
-PG_TF_INLINE void Stream(float* to, Vec<float> value) {
-#if PG_TF_VECTOR_BYTES == 64 && defined(__AVX512F__)
-  _mm512_stream_ps(to, value);
-#elif PG_TF_VECTOR_BYTES == 32 && defined(__AVX__)
-  _mm256_stream_ps(to, value);
-#elif PG_TF_VECTOR_BYTES == 16 && defined(__SSE2__)
-  _mm_stream_ps(to, value);
-#else
-  Store(to, value);
-#endif
+// Eight values, whatever the instruction set: the unit in which sums are turned into what is stored.
+template <typename T>
+struct Eight {
+  typedef T Vec __attribute__((vector_size(8 * sizeof(T))));
+  typedef T Unaligned __attribute__((vector_size(8 * sizeof(T)), aligned(alignof(T)), may_alias));
+};
+
+template <typename T>
+PG_TF_INLINE typename Eight<T>::Vec LoadEight(const T* from) {
+  return *reinterpret_cast<const typename Eight<T>::Unaligned*>(from);
 }
 
-PG_TF_INLINE void Stream(double* to, Vec<double> value) {
-  Stream(reinterpret_cast<float*>(to), reinterpret_cast<Vec<float>>(value));
+template <typename T>
+PG_TF_INLINE void StoreEight(T* to, typename Eight<T>::Vec values) {
+  *reinterpret_cast<typename Eight<T>::Unaligned*>(to) = values;
+}
+
+// Writes eight values past the caches, to an address that is a multiple of their size or of 32.
+
+template <typename T>
+PG_TF_INLINE void StreamEight(T* to, typename Eight<T>::Vec values) {
+#if defined(__SSE2__)
+  float* const at = reinterpret_cast<float*>(to);
+  if constexpr (sizeof values == 16) {
+    _mm_stream_ps(at, reinterpret_cast<__m128>(values));
+    return;
+  }
+#if defined(__AVX__)
+  if constexpr (sizeof values == 32) {
+    _mm256_stream_ps(at, reinterpret_cast<__m256>(values));
+    return;
+  }
+#endif
+  __m128 parts[sizeof values / 16];
+  __builtin_memcpy(parts, &values, sizeof values);
+  for (unsigned i = 0; i < sizeof values / 16; ++i) _mm_stream_ps(at + 4 * i, parts[i]);
+#else
+  StoreEight(to, values);
+#endif
 }
 
 // Makes streamed stores visible to whoever is told that the grid is done.
@@ -153,6 +177,8 @@ struct PlainStorage {
   typedef T Stored;
   static PG_TF_INLINE T To(T value) { return value; }
   static PG_TF_INLINE T From(T value) { return value; }
+  static PG_TF_INLINE typename Eight<T>::Vec To(typename Eight<T>::Vec values) { return values; }
+  static PG_TF_INLINE typename Eight<T>::Vec From(typename Eight<T>::Vec values) { return values; }
 };
 
 struct Bfloat16Storage {
@@ -165,6 +191,17 @@ struct Bfloat16Storage {
   }
 
   static PG_TF_INLINE float From(uint16_t half) { return FromBits(static_cast<uint32_t>(half) << 16); }
+
+  static PG_TF_INLINE Eight<uint16_t>::Vec To(Eight<float>::Vec values) {
+    // What is not a number comes from infinity less infinity here; its bits survive the sum.
+    typedef Eight<uint32_t>::Vec Words;
+    const Words bits = reinterpret_cast<Words>(values);
+    return __builtin_convertvector((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16, Eight<uint16_t>::Vec);
+  }
+
+  static PG_TF_INLINE Eight<float>::Vec From(Eight<uint16_t>::Vec halves) {
+    return reinterpret_cast<Eight<float>::Vec>(__builtin_convertvector(halves, Eight<uint32_t>::Vec) << 16);
+  }
 };
 
 struct Float16Storage {
@@ -194,6 +231,27 @@ struct Float16Storage {
     if (magnitude >= 0x7C00) return FromBits(sign | 0x7F800000 | ((magnitude & 0x3FF) << 13));
     // The bits read as a float are the value times 2^-112, exactly.
     return FromBits(sign | Bits(FromBits(magnitude << 13) * 0x1p112f));
+#endif
+  }
+
+  static PG_TF_INLINE Eight<uint16_t>::Vec To(Eight<float>::Vec values) {
+#if defined(__F16C__)
+    return reinterpret_cast<Eight<uint16_t>::Vec>(
+        _mm256_cvtps_ph(reinterpret_cast<__m256>(values), _MM_FROUND_TO_NEAREST_INT));
+#else
+    Eight<uint16_t>::Vec stored;
+    for (int i = 0; i < 8; ++i) stored[i] = To(values[i]);
+    return stored;
+#endif
+  }
+
+  static PG_TF_INLINE Eight<float>::Vec From(Eight<uint16_t>::Vec halves) {
+#if defined(__F16C__)
+    return reinterpret_cast<Eight<float>::Vec>(_mm256_cvtph_ps(reinterpret_cast<__m128i>(halves)));
+#else
+    Eight<float>::Vec values;
+    for (int i = 0; i < 8; ++i) values[i] = From(static_cast<uint16_t>(halves[i]));
+    return values;
 #endif
   }
 };

@@ -30,29 +30,39 @@ struct AtomList {
   int64_t weight_stride;            // 1, or the number of channels for soft channels
 };
 
+// A block: the part of one channel that is summed up at once, small enough to stay in the first-level cache. Rows run the
+// whole length of z; a block is either some rows of one plane or some whole planes, so its voxels are a run in memory.
+struct BlockShape {
+  int64_t planes;
+  int64_t rows;   // of each plane
+  int64_t pitch;  // values from row to row in the scratch: z in whole vectors
+};
+
+// `forward` takes the atoms of a block by the number of vectors that their windows along z have: 1, 2, 3, or more.
+constexpr int kVectorClasses = 4;
+
 // The atoms that reach the planes [x_begin, x_end), ready for the arithmetic: grouped by channel (soft channels: one
-// group), ordered along x in each group. Group g holds the atoms [group_begin[g], group_begin[g + 1]) and owns the mask
-// words [group_word[g], group_word[g + 1]); bit b of its word w stands for atom
-// group_begin[g] + 64 * (w - group_word[g]) + b.
+// group), ordered along x in each group. Group g holds the atoms [group_begin[g], group_begin[g + 1]).
 template <typename T>
 struct Plan {
-  AtomList<T> atoms;
+  AtomList<T> atoms;  // the windows along z are whole vectors
   int64_t x_begin;
   int64_t x_end;
-  int64_t num_words;
   const int32_t* group_begin;
-  const int32_t* group_word;
+  int64_t widest_x;  // window along x
 
-  // Which atoms touch plane x - x_begin, tile row y / tile.rows, tile column z / tile.depth: [extent, num_words].
-  const uint64_t* masks[3];
-
-  // The one-dimensional factors P of the three axes: factors[d][offset[d][atom] + i] for voxel i, stored from the first to
-  // the last tile that the atom touches. What lies outside its window there is negligible or zero.
+  // The one-dimensional factors P of the three axes: factors[d][a * pitch[d] + i] for voxel windows[d][a].begin + i.
   T* factors[3];
-  int64_t pitch[3];  // between atoms
-  const int64_t* offset[3];
+  int64_t pitch[3];
   T* edges;  // scratch for the factors, [atoms.size, edge_pitch]
   int64_t edge_pitch;
+
+  BlockShape block;
+  T* sum;         // scratch for a block; with channels innermost, for one of each channel
+  T* run;         // scratch for two blocks
+  T** sums;       // scratch, a pointer for each channel and up to a multiple of eight
+  void* packed;   // scratch for a block as it is stored, and eight values more
+  int32_t* list;  // scratch for the atoms of a block, [kVectorClasses, atoms.size]
 };
 
 enum class Storage : int32_t { kFloat32, kFloat64, kFloat16, kBfloat16 };
@@ -63,13 +73,6 @@ struct GridLayout {
   int64_t num_channels;
   bool channels_last;
   Storage storage;
-};
-
-// The voxels that `forward` holds in registers at once: rows along y, depth along z, `lanes` of depth in one register.
-struct TileShape {
-  int32_t rows;
-  int32_t depth;
-  int32_t lanes;
 };
 
 // Values of scratch that `gradient` needs: kGradientArrays times (longest axis + kGradientPadding).
@@ -86,7 +89,7 @@ struct GradientArrays {
 
 template <typename T>
 struct KernelTable {
-  TileShape tile;
+  int64_t lanes;  // values in a vector
   // Fills plan.factors.
   void (*factors)(const Plan<T>& plan);
   // Writes every voxel of the planes [x_begin, x_end); `grid` points at the molecule's first voxel. `stream` writes past

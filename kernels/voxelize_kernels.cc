@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/dispatch.h"
+#include "kernels/grid_allocator.h"
 #include "kernels/plan.h"
 #include "kernels/validate.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -168,7 +169,7 @@ class VoxelizeOp : public OpKernel {
     for (int64_t extent : spec_.shape) shape.AddDim(extent);
     if (spec_.channels_last) shape.AddDim(spec_.num_channels);
     Tensor* grid = nullptr;
-    OP_REQUIRES_OK(ctx, ctx->allocate_output(0, shape, &grid));
+    OP_REQUIRES_OK(ctx, AllocateGrid(ctx, 0, shape, &grid));
     if (grid->NumElements() == 0) return;
 
     const KernelTable<T>& kernels = Table<T>(*level_);
@@ -178,7 +179,8 @@ class VoxelizeOp : public OpKernel {
 
     // A unit of work is a slab of planes of one molecule. Neighbouring slabs that meet in one shard are done as one.
     const int64_t nx = spec_.shape[0], plane = spec_.voxels() / nx;
-    const int64_t slab = std::min(nx, std::max<int64_t>(1, kSlabVoxels / plane));
+    const int64_t planes = Blocks(layout, kernels.lanes, sizeof(T)).planes;
+    const int64_t slab = std::min(nx, std::max<int64_t>(1, kSlabVoxels / (plane * planes)) * planes);
     const int64_t slabs = (nx + slab - 1) / slab;
     const double slab_voxels = static_cast<double>(slab * plane);
     const Eigen::TensorOpCost cost(0, slab_voxels * sizeof(Out),
@@ -189,7 +191,7 @@ class VoxelizeOp : public OpKernel {
       for (int64_t unit = begin; unit < end;) {
         const int64_t b = unit / slabs, first = unit % slabs, last = std::min(slabs, first + end - unit);
         const Plan<T>& plan = planner.Build(molecules.atoms(molecules.begin(b), molecules.end(b)), molecules.box(b),
-                                            layout, kernels.tile, first * slab, std::min(nx, last * slab));
+                                            layout, kernels.lanes, first * slab, std::min(nx, last * slab));
         kernels.factors(plan);
         kernels.forward(plan, layout, stream, voxels + b * spec_.voxels());
         unit += last - first;
@@ -259,7 +261,7 @@ class VoxelizeGradOp : public OpKernel {
         if (last <= atom) continue;
         const Molecule<T> part = molecules.atoms(atom, last);
         const Box box = molecules.box(b);
-        windows.Build(part, box, layout);
+        windows.Build(part, box, layout, Quantity::kDerivative);
         kernels.gradient(windows.atoms(), part.channels, layout, voxels + b * spec.voxels(), scratch.data(),
                          {coords + 3 * atom, weights + columns * atom, sigma == nullptr ? nullptr : sigma + 3 * atom});
         for (int64_t a = atom; a < last; ++a) {

@@ -123,7 +123,7 @@ template <typename T>
 void Forward(const KernelTable<T>& kernels, const Problem<T>& problem, int64_t begin, int64_t end, bool stream,
              T* grid) {
   Planner<T> planner;
-  const Plan<T>& plan = planner.Build(problem.molecule, problem.box, problem.layout, kernels.tile, begin, end);
+  const Plan<T>& plan = planner.Build(problem.molecule, problem.box, problem.layout, kernels.lanes, begin, end);
   kernels.factors(plan);
   kernels.forward(plan, problem.layout, stream, grid);
 }
@@ -138,7 +138,7 @@ void TestGridAndGradientFollowTheFormula(const Level& level, const Problem<T>& p
   for (int64_t i = 0; i < problem.voxels(); ++i) upstream[i] = static_cast<float>(random->Real(-1, 1));
 
   AtomWindows<T> windows;
-  windows.Build(problem.molecule, problem.box, problem.layout);
+  windows.Build(problem.molecule, problem.box, problem.layout, Quantity::kDerivative);
   Guarded<T> scratch(kGradientArrays * (*std::max_element(n, n + 3) + kGradientPadding));
   Guarded<T> to_coords(3 * num_atoms), to_weights(columns * num_atoms), to_sigma(3 * num_atoms);
   kernels.gradient(windows.atoms(), problem.channels.data(), problem.layout, upstream.data(), scratch.data(),
@@ -198,10 +198,11 @@ void TestGridAndGradientFollowTheFormula(const Level& level, const Problem<T>& p
 template <typename T>
 void TestSlabsGiveTheSameBits(const Level& level, const Problem<T>& problem, Random* random) {
   const int64_t nx = problem.layout.shape[0];
+  const int64_t planes = Blocks(problem.layout, Table<T>(level).lanes, sizeof(T)).planes;
   Guarded<T> whole(problem.voxels()), parts(problem.voxels());
   Forward(Table<T>(level), problem, 0, nx, false, whole.data());
   for (int64_t begin = 0, end; begin < nx; begin = end) {
-    end = random->Whole(begin + 1, nx);
+    end = std::min(nx, random->Whole(begin / planes + 1, nx / planes + 1) * planes);
     Forward(Table<T>(level), problem, begin, end, true, parts.data());
   }
   CHECK(std::memcmp(whole.data(), parts.data(), problem.voxels() * sizeof(T)) == 0, "%s", level.name);
@@ -227,7 +228,7 @@ void TestHalvesAreReadExactly(const Level& level, Storage storage) {
   const GridLayout layout = {{1, 1, kBatch}, 1, false, storage};
   const Molecule<float> molecule = {kBatch, coords.data(), channels.data(), &one, 0, &sigma, 0, false};
   AtomWindows<float> windows;
-  windows.Build(molecule, {{0, 0, 0}, {1, 1, kBatch}}, layout);
+  windows.Build(molecule, {{0, 0, 0}, {1, 1, kBatch}}, layout, Quantity::kDerivative);
   std::vector<float> scratch(kGradientArrays * (kBatch + kGradientPadding));
   const int mantissa = storage == Storage::kFloat16 ? 10 : 7, exponents = storage == Storage::kFloat16 ? 31 : 255;
   for (int high = 0; high < 256; ++high) {
