@@ -4,6 +4,7 @@
 #define PG_TF_KERNELS_DISPATCH_H_
 
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/voxelize.h"
@@ -16,6 +17,16 @@ std::vector<const Level*> SupportedLevels();
 // The level that `requested` names, the best one where it is null or empty; null, and the reason in `error`, where this
 // CPU does not have it.
 const Level* ChooseLevel(const char* requested, std::string* error);
+
+// The functions of a level for one type of arithmetic.
+template <typename T>
+const KernelTable<T>& Table(const Level& level) {
+  if constexpr (std::is_same_v<T, float>) {
+    return level.f32;
+  } else {
+    return level.f64;
+  }
+}
 
 }  // namespace pg_tf
 

@@ -44,15 +44,6 @@ absl::Status ActiveLevel(const Level** level) {
   return absl::OkStatus();
 }
 
-template <typename T>
-const KernelTable<T>& Table(const Level& level) {
-  if constexpr (std::is_same_v<T, float>) {
-    return level.f32;
-  } else {
-    return level.f64;
-  }
-}
-
 template <typename Out>
 constexpr Storage StorageOf() {
   if constexpr (std::is_same_v<Out, float>) return Storage::kFloat32;

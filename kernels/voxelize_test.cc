@@ -111,15 +111,6 @@ struct Problem {
 };
 
 template <typename T>
-const KernelTable<T>& Table(const Level& level) {
-  if constexpr (std::is_same_v<T, float>) {
-    return level.f32;
-  } else {
-    return level.f64;
-  }
-}
-
-template <typename T>
 void Forward(const KernelTable<T>& kernels, const Problem<T>& problem, int64_t begin, int64_t end, bool stream,
              T* grid) {
   Planner<T> planner;

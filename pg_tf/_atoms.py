@@ -38,8 +38,10 @@ class AtomLayout:
         if isinstance(value, tf.RaggedTensor):
             return cls("ragged", tf.cast(value.row_splits, tf.int64), None, value.shape[0])
         if value.shape.rank == 2:
-            atoms = value.shape[0] if value.shape[0] is not None else tf.shape(value, tf.int64)[0]
-            row_splits = tf.stack([tf.constant(0, tf.int64), tf.cast(atoms, tf.int64)])
+            if value.shape[0] is not None:
+                row_splits = tf.constant([0, value.shape[0]], tf.int64)
+            else:
+                row_splits = tf.stack([tf.constant(0, tf.int64), tf.shape(value, tf.int64)[0]])
             return cls("single", row_splits, None, 1, value.shape[0])
         shape = tf.shape(value, tf.int64)
         row_splits = tf.range(shape[0] + 1) * shape[1]
@@ -127,10 +129,10 @@ def flat_atoms(name: str, value: Any, width: int, dtype: tf.DType | None = None)
     return layout, layout.flat(name, value, (width,))
 
 
-def flat_channels(channels: Any, layout: AtomLayout) -> tf.Tensor:
-    """Channels of a caller's atoms, int32 `[N]`; all 0 for None."""
+def flat_channels(channels: Any, layout: AtomLayout, coords: tf.Tensor) -> tf.Tensor:
+    """Channels of a caller's atoms, int32 `[N]`; all 0 for None. `coords` are the flat ones, `[N, 3]`."""
     if channels is None:
-        return tf.zeros(tf.cast(layout.row_splits[-1:], tf.int32), tf.int32)
+        return tf.zeros(coords.shape[:1] if coords.shape[0] is not None else tf.shape(coords)[:1], tf.int32)
     return layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
 
 
@@ -141,7 +143,10 @@ def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
     Raises:
       ValueError: if `value` is not an array of numbers, or not of whole ones where `dtype` asks for them.
     """
-    if not tf.is_tensor(value):
+    if tf.is_tensor(value):
+        if value.dtype == dtype:
+            return value
+    else:
         try:
             value = np.asarray(value)
         except ValueError as error:
@@ -153,6 +158,9 @@ def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
             raise ValueError(f"{name} must be an array of numbers, got dtype {value.dtype}")
         if value.size == 0:
             value = value.astype(dtype.as_numpy_dtype)  # [] is an array of float64 to NumPy
+        if not dtype.is_integer:
+            with np.errstate(over="ignore"):  # infinite then, and refused as such where it is used
+                return tf.constant(value.astype(dtype.as_numpy_dtype))
     given = tf.as_dtype(value.dtype)
     if not (given.is_floating or given.is_integer or given.is_bool):
         raise ValueError(f"{name} must be an array of numbers, got dtype {given.name}")

@@ -77,7 +77,7 @@ def bounding_box(
     if not margin >= 0:
         raise ValueError(f"margin must be at least 0 Å, got {margin}")
     layout, flat = flat_atoms("coords", coords, 3)
-    box = fit(flat, flat_channels(channels, layout), layout, margin, cubic, rotation, use_op=True)
+    box = fit(flat, flat_channels(channels, layout, flat), layout, margin, cubic, rotation, use_op=True)
     return Box(*(None if part is None else layout.batch(part) for part in box))
 
 
@@ -113,7 +113,7 @@ def principal_axes(coords: Any, *, channels: Any = None) -> tf.Tensor:
       two axes point to the side where the atoms reach out further (positive third moment).
     """
     layout, flat = flat_atoms("coords", coords, 3)
-    mask = tf.cast(flat_channels(channels, layout) >= 0, flat.dtype)
+    mask = tf.cast(flat_channels(channels, layout, flat) >= 0, flat.dtype)
     return layout.batch(_principal_axes(flat, mask, layout))
 
 
@@ -144,7 +144,7 @@ def batched(box: Any, layout: AtomLayout, dtype: tf.DType) -> Box:
             raise ValueError(f"box: rotation must have shape [3, 3] or [molecules, 3, 3], got {describe(rotation)}")
         rotation = tf.reshape(rotation, [-1, 3, 3])
         _check_rotation(rotation)
-    result = Box(tf.reshape(origin, [-1, 3]), tf.reshape(lengths, [-1, 3]), rotation)
+    result = Box(*(v if v.shape.rank == 2 else v[tf.newaxis] for v in (origin, lengths)), rotation)
     molecules = layout.batch_size
     for name, value in result._asdict().items():
         if value is not None and molecules is not None and value.shape[0] not in (1, molecules, None):

@@ -86,7 +86,7 @@ def voxelize(
 
     compute = tf.float64 if dtype == tf.float64 else tf.float32
     layout, xyz = flat_atoms("coords", coords, 3, compute)
-    channel = flat_channels(channels, layout)
+    channel = flat_channels(channels, layout, xyz)
     weight = _weights(weights, features, num_channels, layout, compute)
     width = _per_atom("sigma", sigma, layout, compute)
 
