@@ -1,0 +1,78 @@
+"""Measures pg_tf beside its rivals; writes JSON, Markdown and charts.
+
+    python -m benchmarks [--quick] [--data FILE.npz] [--cases floor study ...] [--install-rivals]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+# NumPy's matrix products too: everything here has one thread, and the workers that have more say so.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+from benchmarks import charts, machine, op, report, workload
+from benchmarks.cases import CASES
+from benchmarks.rivals.environment import install
+from benchmarks.settings import SCALES, Settings, Table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the benchmarks from the command line."""
+    options = _parser().parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    if options.install_rivals is not None:
+        install(options.rivals, options.install_rivals)
+    op.use_threads(1)
+    molecules = workload.load(options.data)
+    settings = Settings(molecules, SCALES[options.scale], options.output.resolve(), options.rivals.resolve())
+    about = {
+        **machine.describe(),
+        "scale": options.scale,
+        "data": options.data.name if options.data else "the shipped sample, test split",
+        "molecules": len(molecules),
+        "atoms_per_molecule": float(molecules.atoms.mean()),
+        "seconds": {},
+    }
+    tables: dict[str, Table] = {}
+    for name in options.cases:
+        start = time.perf_counter()
+        made = importlib.import_module(f"benchmarks.cases.{name}").run(settings)
+        tables |= made
+        for table in made.values():
+            print(report.text(table), end="\n\n", flush=True)
+        about["seconds"][name] = round(time.perf_counter() - start, 1)
+        # After each case: a run that is interrupted leaves what it has measured.
+        path = report.write(options.output, about, tables, settings.timings)
+    drawn = charts.draw(options.output, tables)
+    took = sum(about["seconds"].values())
+    print(f"{took:.0f} s; {path}, results.md and {', '.join(chart.name for chart in drawn) or 'no charts'}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument("--scale", choices=SCALES, default="full", help="how much is measured; smoke only shows that it runs")
+    scale.add_argument("--quick", action="store_const", const="quick", dest="scale", help="two minutes, --scale quick")
+    parser.add_argument("--data", type=Path, metavar="FILE.npz", help="pos, offsets, and z or channel; default: the sample")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, metavar="CASE", help=" ".join(CASES))
+    parser.add_argument("--output", type=Path, default=Path("runs/bench"), help="folder of the results (%(default)s)")
+    parser.add_argument("--rivals", type=Path, default=Path("runs/rivals"), help="their environment (%(default)s)")
+    parser.add_argument(
+        "--install-rivals",
+        nargs="*",
+        metavar="NAME",
+        help="first install these rivals of the Python registry, or all of them; torch, for PyUUL, is several GB",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What is measured, one case a module. Each has a function `run(settings)` that returns tables by name.
+
+A new case is a module here and its name in CASES.
+"""
+
+# In the order they are run and shown in.
+CASES = (
+    "floor",
+    "study",
+    "rivals",
+    "gradient",
+    "layouts",
+    "batches",
+    "protein",
+    "threads",
+    "levels",
+    "pipeline",
+)

@@ -1,0 +1,67 @@
+"""The study of the ParticleGrid paper (Fig. 3-5) again: grid sizes, spreads, and what each idea is worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks import baselines, op
+from benchmarks.measure import timed
+from benchmarks.settings import Settings, Table
+
+OP = "pg_tf.voxelize"
+# How many times as fast as these the paper says that ParticleGrid is.
+PAPER = {baselines.NUMPY: 9000.0, baselines.NUMBA: 79.5, baselines.PLAIN: 14.0}
+
+
+def run(settings: Settings) -> dict[str, Table]:
+    found, missing = baselines.all_baselines(settings.build)
+    names = [name for name in _ORDER if name in found]
+    errors = _errors(settings, {name: found[name] for name in names})  # first: Numba compiles when it is first called
+    some = settings.workload.typical(settings.scale.slow_molecules)
+    rates: list[dict[str, Any]] = []
+    ratios: list[dict[str, Any]] = []
+    for sigma in settings.scale.study_sigmas:
+        for extent in settings.scale.study_extents:
+            batch = some.repeat(op.batch_size(extent))
+            works = {name: (baselines.over(some, found[name], sigma, extent), len(some)) for name in names}
+            works[OP] = (op.eager(batch, extent, sigma=sigma), len(batch))
+            label = f"study, sigma {sigma}, {extent}^3"
+            times = settings.measure(label, {name: timed(work) for name, (work, _) in works.items()})
+            rate = {name: number / times[name].best for name, (_, number) in works.items()}
+            rates.append({"sigma": sigma, "grid": extent, **rate})
+            ratios.append({"sigma": sigma, "grid": extent, **{name: rate[OP] / rate[name] for name in names}})
+    atoms = ", ".join(str(n) for n in some.atoms)
+    notes = [f"molecules of {atoms} atoms, those nearest to the mean; one thread"]
+    notes += [f"{name}: not measured: {reason}" for name, reason in missing.items()]
+    paper = {"sigma": "paper", "grid": "", **{name: PAPER.get(name, "") for name in names}}
+    return {
+        "study": Table("Molecules a second by voxelisers of increasing craft", rates, notes),
+        "speedup": Table(f"{OP}: how many times as fast", [*ratios, paper], notes[1:]),
+        "errors": errors,
+    }
+
+
+_ORDER = (
+    baselines.NUMBA,
+    baselines.NUMPY,
+    baselines.EINSUM,
+    baselines.PLAIN,
+    baselines.SPARSE,
+    baselines.SIMD,
+    baselines.BOTH,
+    baselines.SEPARABLE,
+)
+
+
+def _errors(settings: Settings, found: dict[str, baselines.Voxelise]) -> Table:
+    extent = settings.scale.study_extents[0]
+    one = settings.workload.typical(1)
+    rows = []
+    for sigma in settings.scale.study_sigmas:
+        own = op.eager(one, extent, sigma=sigma)()
+        origin, edges = one.boxes()
+        expected = baselines.truth(one.molecules()[0], sigma, origin[0], float(edges[0]), extent)
+        errors = {name: baselines.check(one, voxelise, sigma, extent) for name, voxelise in found.items()}
+        errors[OP] = baselines.error_of(own.numpy()[0, 0], expected)  # type: ignore[attr-defined]
+        rows.append({"sigma": sigma, "grid": extent, **errors})
+    return Table("Largest error, of the largest voxel of the float64 grid", rows)

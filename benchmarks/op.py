@@ -1,0 +1,74 @@
+"""pg_tf as the benchmarks call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import pg_tf
+from benchmarks.workload import ELEMENTS, SIGMA, Workload
+from pg_tf import _library
+
+# Grids of at most this much are made in memory that the C library keeps: more is fresh memory from the system with
+# every call, and its page faults are timed too. `cases.batches` shows both.
+OUTPUT_BYTES = 16 << 20
+
+
+def batch_size(extent: int, voxel_bytes: int = 4) -> int:
+    """Molecules in a batch of about OUTPUT_BYTES, at most 256."""
+    return int(np.clip(OUTPUT_BYTES // (voxel_bytes * extent**3), 1, 256))
+
+
+def use_threads(threads: int) -> None:
+    """Before the first op runs: threads within an op."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+class Inputs:
+    """A workload as tensors.
+
+    Attributes:
+      coords: ragged `[B, (A), 3]`.
+      channels: ragged `[B, (A)]`.
+      box: of each molecule.
+    """
+
+    def __init__(self, workload: Workload, dtype: Any = np.float32) -> None:
+        self.coords = tf.RaggedTensor.from_row_splits(workload.coords.astype(dtype), workload.row_splits)
+        self.channels = self.coords.with_flat_values(tf.constant(workload.channels))
+        origin, edges = workload.boxes()
+        self.box = pg_tf.Box(
+            tf.constant(origin.astype(dtype)), tf.constant(np.repeat(edges[:, None], 3, 1).astype(dtype))
+        )
+
+    def voxelize(self, extent: int, *, by_element: bool = False, **options: Any) -> tf.Tensor:
+        """`pg_tf.voxelize`, with one channel or one for each element."""
+        options = {"sigma": SIGMA, "box": self.box, **options}
+        if by_element:
+            options.update(channels=self.channels, num_channels=len(ELEMENTS))
+        return pg_tf.voxelize(self.coords, grid_shape=extent, **options)
+
+
+def eager(workload: Workload, extent: int, **options: Any) -> Callable[[], object]:
+    """A call of `pg_tf.voxelize`: what a user pays."""
+    inputs = Inputs(workload)
+    return lambda: inputs.voxelize(extent, **options)
+
+
+def raw(workload: Workload, extent: int, sigma: float = SIGMA, by_element: bool = False) -> Callable[[], object]:
+    """A call of the op alone, its inputs ready: without the Python around it."""
+    inputs = Inputs(workload)
+    flat = inputs.coords.flat_values
+    channels = inputs.channels.flat_values if by_element else tf.zeros(tf.shape(flat)[:1], tf.int32)
+    arguments = (flat, channels, tf.constant(1.0), tf.constant(sigma), inputs.coords.row_splits, *inputs.box[:2])
+    attributes = {
+        "dtype": tf.float32,
+        "num_channels": len(ELEMENTS) if by_element else 1,
+        "grid_shape": [extent] * 3,
+        "data_format": "channels_first",
+    }
+    op = _library.load().pg_tf_voxelize
+    return lambda: op(*arguments, **attributes)
