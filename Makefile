@@ -7,7 +7,7 @@ OP := pg_tf/libpg_tf.json
 
 unexport PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo test lint clean distclean
+.PHONY: help setup environment demo bench test lint clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -16,6 +16,9 @@ setup: $(OP) ## all that the other targets need: packages, .venv, the compiled o
 
 demo: setup ## train a 3D-ResNet on molecules, turn a grid back into atoms, write a report (ARGS="--help" for options)
 	@.venv/bin/pg-tf demo $(ARGS)
+
+bench: setup .venv/.bench ## speed beside rivals: tables and charts in runs/bench (ARGS="--quick", --install-rivals, --help)
+	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
 
 test: lint ## lint, the C++ tests and the Python tests
 	tools/bazel test //...
@@ -33,6 +36,11 @@ clean: ## remove what was compiled
 
 distclean: clean ## and the virtual environment
 	rm -rf .venv .setup
+
+# What only the benchmarks need.
+.venv/.bench: pyproject.toml | setup
+	@$(PYTHON_IN_VENV) -m pip --disable-pip-version-check install --quiet --no-build-isolation --editable '.[bench]'
+	@touch $@
 
 environment:
 	@scripts/setup.sh

@@ -1,20 +1,14 @@
 """Measures pg_tf beside its rivals; writes JSON, Markdown and charts.
 
-    python -m benchmarks [--quick] [--data FILE.npz] [--cases floor study ...] [--install-rivals]
+python -m benchmarks [--quick] [--data FILE.npz] [--cases floor study ...] [--install-rivals]
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import time
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
-# NumPy's matrix products too: everything here has one thread, and the workers that have more say so.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
 
 from benchmarks import charts, machine, op, report, workload
 from benchmarks.cases import CASES
@@ -59,9 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     scale = parser.add_mutually_exclusive_group()
-    scale.add_argument("--scale", choices=SCALES, default="full", help="how much is measured; smoke only shows that it runs")
-    scale.add_argument("--quick", action="store_const", const="quick", dest="scale", help="two minutes, --scale quick")
-    parser.add_argument("--data", type=Path, metavar="FILE.npz", help="pos, offsets, and z or channel; default: the sample")
+    scale.add_argument("--scale", choices=SCALES, default="full", help="smoke only shows that everything runs")
+    scale.add_argument("--quick", action="store_const", const="quick", dest="scale", help="under two minutes")
+    parser.add_argument("--data", type=Path, metavar="FILE.npz", help="holds pos, offsets, and z or channel")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, metavar="CASE", help=" ".join(CASES))
     parser.add_argument("--output", type=Path, default=Path("runs/bench"), help="folder of the results (%(default)s)")
     parser.add_argument("--rivals", type=Path, default=Path("runs/rivals"), help="their environment (%(default)s)")

@@ -1,8 +1,9 @@
-"""What pg_tf is measured against in this process: voxelisers of this project's own writing, from what one writes first to
-what the ParticleGrid paper did. All compute Eq. 1-5 of the paper with float32 grids."""
+"""What pg_tf is measured against in this process: voxelisers of this project's own writing, from what one writes first
+to what the ParticleGrid paper did. All compute Eq. 1-5 of the paper with float32 grids."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -116,15 +117,17 @@ def numba_naive() -> Voxelise:
     return voxelise
 
 
-def over(workload: Workload, voxelise: Voxelise, sigma: float, extent: int) -> Callable[[], None]:
-    """A function that voxelises each molecule of `workload` in its box, into one grid after another's."""
+def over(workload: Workload, voxelise: Voxelise, sigma: float, extent: int, grids: int) -> Callable[[], None]:
+    """A function that voxelises each molecule of `workload` in its box, into one after another of `grids` grids: as a
+    batch is, not all into the same place."""
     origin, edges = workload.boxes()
     molecules = [np.ascontiguousarray(coords) for coords in workload.molecules()]
-    grid = np.zeros((extent,) * 3, np.float32)
+    batch = np.ones((grids, extent, extent, extent), np.float32)
+    next_grid = itertools.cycle(batch)
 
     def run() -> None:
         for b, coords in enumerate(molecules):
-            voxelise(coords, sigma, origin[b], float(edges[b]), grid)
+            voxelise(coords, sigma, origin[b], float(edges[b]), next(next_grid))
 
     return run
 

@@ -43,7 +43,8 @@ def timed(work: Callable[[], object]) -> Timed:
 def interleave(runs: Mapping[str, Timed], seconds: float) -> dict[str, Timing]:
     """Times rivals in turns.
 
-    The next to run is always the one that has had the least time: equally fast ones alternate, slow ones run less often.
+    The next to run is always the one that has had the least time: equally fast ones alternate, slow ones run less
+    often.
 
     Args:
       runs: the rivals by name.
@@ -56,7 +57,8 @@ def interleave(runs: Mapping[str, Timed], seconds: float) -> dict[str, Timing]:
     first = {name: run() for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [took] if took > seconds else [] for name, took in first.items()}
     spent = {name: sum(taken) for name, taken in times.items()}
-    while waiting := [name for name in runs if spent[name] < seconds or (len(times[name]) < 3 and not spent[name] > 3 * seconds)]:
+    least = {name: 1 if took > seconds else 3 for name, took in first.items()}
+    while waiting := [name for name in runs if spent[name] < seconds or len(times[name]) < least[name]]:
         name = min(waiting, key=spent.__getitem__)
         times[name].append(runs[name]())
         spent[name] += times[name][-1]

@@ -54,7 +54,7 @@ SCALES = {
         rival_extents=(32, 64, 128),
     ),
     "quick": Scale(
-        seconds=0.25,
+        seconds=0.12,
         extents=(32, 64, 128),
         study_extents=(16, 32, 64),
         study_sigmas=(0.1, 0.4),
@@ -62,7 +62,7 @@ SCALES = {
         batches=(16, 64, 256),
         thread_batch=256,
         protein=(20_000, 128),
-        pipeline_molecules=4096,
+        pipeline_molecules=2048,
         rival_extents=(32, 64),
     ),
     # Sees that everything runs; its figures mean nothing.

@@ -104,5 +104,7 @@ def _element_channels(atomic_numbers: npt.NDArray[np.integer]) -> npt.NDArray[np
     result = channels[atomic_numbers]
     if (result < 0).any():
         unknown = sorted({int(z) for z in atomic_numbers[result < 0]})
-        raise ValueError(f"z: no channel for the atomic numbers {unknown}; there are channels for {', '.join(ELEMENTS)}")
+        raise ValueError(
+            f"z: no channel for the atomic numbers {unknown}; there are channels for {', '.join(ELEMENTS)}"
+        )
     return result

@@ -17,19 +17,20 @@ def run(settings: Settings) -> dict[str, Table]:
     levels, _ = pg_tf.simd_levels()
     path = settings.output / "workload.npz"
     settings.workload.save(path)
+    extents = settings.scale.extents[:2]
     rows = []
     with contextlib.ExitStack() as stack:
         workers = {
             level: stack.enter_context(
                 Worker(
                     "cases.levels",
-                    {"workload": str(path), "extents": settings.scale.extents},
+                    {"workload": str(path), "extents": extents},
                     environment={"PG_TF_SIMD": level},
                 )
             )
             for level in levels
         }
-        for extent in settings.scale.extents:
+        for extent in extents:
             for what in ("forward", "gradient"):
                 times = settings.measure(
                     f"levels, {what} {extent}",

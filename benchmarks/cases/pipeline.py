@@ -1,5 +1,5 @@
-"""tf.data around the op, on all cores: in batches beside calling the op in a loop, molecule by molecule beside an op that
-does nothing."""
+"""tf.data around the op, on all cores: in batches beside calling the op in a loop, molecule by molecule beside an op
+that does nothing."""
 
 from __future__ import annotations
 

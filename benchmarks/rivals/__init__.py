@@ -1,8 +1,8 @@
 """Voxelisers of the Python registry, each in a worker process of an environment that they share.
 
-A rival is a module here with a function `prepare(task)` (see `benchmarks.remote`); it imports nothing of pg_tf. The task
-holds `workload` (a file of `Workload.save`), `extents`, `molecules` (how many of them a run does), `sigma`, and `grid`
-(a file that the first molecule's grid at the first extent is written to, as float32).
+A rival is a module here with a function `prepare(task)` (see `benchmarks.remote`); it imports nothing of pg_tf. The
+task holds `workload` (a file of `Workload.save`), `extents`, `molecules` (how many of them a run does), `sigma`, and
+`grid` (a file that the first molecule's grid at the first extent is written to, as float32).
 """
 
 from __future__ import annotations

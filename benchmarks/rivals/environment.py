@@ -22,8 +22,8 @@ def python_of(folder: Path) -> Path:
 def install(folder: Path, names: Iterable[str]) -> None:
     """Makes the environment if there is none and installs rivals; keeps the reason of a failure for `why_not`.
 
-    Torch, which PyUUL needs, is several GB with what its default build wants for GPUs. Where pip is told of a place with
-    CPU builds (PIP_EXTRA_INDEX_URL), a tenth of that.
+    Torch, which PyUUL needs, is 5 GB with what its default build wants for GPUs; where pip is told of a place with CPU
+    builds (PIP_INDEX_URL), a tenth of that.
 
     Raises:
       ValueError: if there is no such rival.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,8 +37,10 @@ def prepare(task: dict[str, Any]) -> Prepared:
 
     jitted = jax.jit(grids, static_argnums=3)
     arguments = [jnp.asarray(coords), jnp.asarray(weights), jnp.asarray(data["edges"][:count])]
-    runs = {
-        str(extent): lambda extent=extent: jitted(*arguments, extent).block_until_ready() for extent in task["extents"]
-    }
+
+    def run(extent: int) -> None:
+        jitted(*arguments, extent).block_until_ready()
+
+    runs: dict[str, Callable[[], object]] = {str(extent): functools.partial(run, extent) for extent in task["extents"]}
     np.save(task["grid"], np.asarray(jitted(*arguments, task["extents"][0])[0]))
     return runs, {"version": jax.__version__}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,23 +22,25 @@ def prepare(task: dict[str, Any]) -> Prepared:
         radii = np.full(len(atoms), 2 * task["sigma"], np.float32)
         sets.append(molgrid.CoordinateSet(atoms, np.zeros(len(atoms), np.float32), radii, 1))
         centers.append(molgrid.float3(*(data["origin"][b] + data["edges"][b] / 2).tolist()))
-    runs = {}
-    for extent in task["extents"]:
-        makers = []
-        for b in range(task["molecules"]):
-            voxel = float(data["edges"][b]) / extent
-            makers.append(molgrid.GridMaker(resolution=voxel, dimension=voxel * (extent - 1)))
-        grid = np.zeros((1, extent, extent, extent), np.float32)
 
-        def run(makers: Any = makers, grid: Any = grid, count: int = task["molecules"]) -> None:
-            for b in range(count):
-                makers[b].forward(centers[b], sets[b], grid)
+    def maker(b: int, extent: int) -> Any:
+        voxel = float(data["edges"][b]) / extent
+        return molgrid.GridMaker(resolution=voxel, dimension=voxel * (extent - 1))
 
-        runs[str(extent)] = run
+    def over(extent: int) -> Callable[[], object]:
+        makers = [maker(b, extent) for b in range(len(sets))]
+        grids = np.zeros((len(sets), 1, extent, extent, extent), np.float32)
+
+        def run() -> None:
+            for b in range(len(sets)):
+                makers[b].forward(centers[b], sets[b], grids[b])
+
+        return run
+
     extent = task["extents"][0]
     voxel = float(data["edges"][0]) / extent
     first = np.zeros((1, extent, extent, extent), np.float32)
-    molgrid.GridMaker(resolution=voxel, dimension=voxel * (extent - 1)).forward(centers[0], sets[0], first)
+    maker(0, extent).forward(centers[0], sets[0], first)
     # From values at the centres of voxels to integrals of normalised Gaussians.
     np.save(task["grid"], first[0] * voxel**3 / (2 * np.pi * task["sigma"] ** 2) ** 1.5)
-    return runs, {"version": molgrid.__version__}
+    return {str(n): over(n) for n in task["extents"]}, {"version": molgrid.__version__}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,11 +27,10 @@ def prepare(task: dict[str, Any]) -> Prepared:
         radii = np.full((len(atoms), 1), 2 * task["sigma"])
         return getVoxelDescriptors(None, usercoords=atoms, userchannels=radii, usercenters=where, method="C")[0]
 
-    runs = {}
+    runs: dict[str, Callable[[], object]] = {}
     for extent in task["extents"]:
         # One molecule: its centres alone are 50 MB at 128^3.
-        where = centers(0, extent)
-        runs[str(extent)] = lambda where=where: grid(0, where)
+        runs[str(extent)] = functools.partial(grid, 0, centers(0, extent))
     extent = task["extents"][0]
     np.save(task["grid"], grid(0, centers(0, extent)).reshape([extent] * 3).astype(np.float32))
     return runs, {"version": metadata.version("moleculekit"), "molecules": 1}
