@@ -53,22 +53,57 @@ class Inputs:
 
 
 def eager(workload: Workload, extent: int, **options: Any) -> Callable[[], object]:
-    """A call of `pg_tf.voxelize`: what a user pays."""
+    """A call of `pg_tf.voxelize` from Python: what a user pays outside of tf.function."""
     inputs = Inputs(workload)
     return lambda: inputs.voxelize(extent, **options)
 
 
-def raw(workload: Workload, extent: int, sigma: float = SIGMA, by_element: bool = False) -> Callable[[], object]:
-    """A call of the op alone, its inputs ready: without the Python around it."""
-    inputs = Inputs(workload)
+def raw(
+    workload: Workload,
+    extent: int,
+    *,
+    sigma: float = SIGMA,
+    by_element: bool = False,
+    box: pg_tf.Box | None = None,
+    data_format: str = "channels_first",
+    dtype: str = "float32",
+) -> Callable[[], object]:
+    """A call of the op alone, its inputs ready: without the Python of `pg_tf.voxelize`."""
+    compute = np.float64 if dtype == "float64" else np.float32
+    inputs = Inputs(workload, compute)
     flat = inputs.coords.flat_values
     channels = inputs.channels.flat_values if by_element else tf.zeros(tf.shape(flat)[:1], tf.int32)
-    arguments = (flat, channels, tf.constant(1.0), tf.constant(sigma), inputs.coords.row_splits, *inputs.box[:2])
+    origin, lengths = (inputs.box if box is None else box)[:2]
+    arguments = [flat, channels, tf.constant(1, compute), tf.constant(sigma, compute), inputs.coords.row_splits]
+    arguments += [tf.reshape(tf.cast(value, compute), [-1, 3]) for value in (origin, lengths)]
     attributes = {
-        "dtype": tf.float32,
+        "dtype": dtype,
         "num_channels": len(ELEMENTS) if by_element else 1,
         "grid_shape": [extent] * 3,
-        "data_format": "channels_first",
+        "data_format": data_format,
     }
     op = _library.load().pg_tf_voxelize
     return lambda: op(*arguments, **attributes)
+
+
+def in_graph(function: Callable[..., Any], *arguments: tf.Tensor) -> Callable[[], object]:
+    """A call of a function as TensorFlow compiles it, as in training: with little Python around, and of its ops only
+    those that its result needs."""
+    compiled = tf.function(function).get_concrete_function(*arguments)
+    return lambda: compiled(*arguments)
+
+
+def gradient(workload: Workload, extent: int) -> Callable[[], object]:
+    """The gradient to the coordinates, the upstream gradient given; without a forward pass."""
+    inputs = Inputs(workload)
+    splits = inputs.coords.row_splits
+
+    def to_coords(coords: tf.Tensor, upstream: tf.Tensor) -> Any:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(coords)
+            ragged = tf.RaggedTensor.from_row_splits(coords, splits, validate=False)
+            grid = pg_tf.voxelize(ragged, grid_shape=extent, sigma=SIGMA, box=inputs.box)
+        return tape.gradient(grid, coords, upstream)
+
+    shape = [len(workload), 1, extent, extent, extent]
+    return in_graph(to_coords, inputs.coords.flat_values, tf.random.stateless_normal(shape, seed=(0, 0)))

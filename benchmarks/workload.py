@@ -91,10 +91,14 @@ def load(path: Path | None) -> Workload:
         return Workload(data["pos"].astype(np.float32), channels, data["offsets"].astype(np.int64))
 
 
-def protein_like(workload: Workload, atoms: int, edge: float) -> Workload:
-    """One system of `atoms` atoms that fill a cube of `edge` Å evenly, elements in the proportions of `workload`."""
+def globule(workload: Workload, atoms: int, edge: float) -> Workload:
+    """One system as dense as a protein, 0.1 atoms/Å^3: a ball in the middle of a cube of `edge` Å whose corner is at 0,
+    its atoms at random and of the elements of `workload`."""
     rng = np.random.default_rng(0)
-    coords = rng.uniform(0, edge, (atoms, 3)).astype(np.float32)
+    direction = rng.normal(size=(atoms, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    radius = (3 * atoms / (4 * np.pi * 0.1) * rng.uniform(size=(atoms, 1))) ** (1 / 3)
+    coords = (edge / 2 + radius * direction).astype(np.float32)
     return Workload(coords, rng.choice(workload.channels, atoms), np.array([0, atoms], np.int64))
 
 

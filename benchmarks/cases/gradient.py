@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -38,50 +39,38 @@ def run(settings: Settings) -> dict[str, Table]:
                     }
                 )
     notes = ["the upstream gradient is given; one weight or feature vector and one sigma for each atom; one thread"]
+    notes.append("forward and gradient as tf.function compiles them, each without the other")
     return {"gradient": Table("Gradients, time a molecule", rows, notes)}
-
-
-def upstream_gradient(batch: Workload, extent: int) -> Callable[[], object]:
-    """The gradient to the coordinates, the forward pass done and the upstream gradient given."""
-    inputs = op.Inputs(batch)
-    coords = inputs.coords.flat_values
-    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-        tape.watch(coords)
-        ragged = tf.RaggedTensor.from_row_splits(coords, inputs.coords.row_splits, validate=False)
-        grid = pg_tf.voxelize(ragged, grid_shape=extent, sigma=SIGMA, box=inputs.box)
-    upstream = tf.random.stateless_normal(grid.shape, seed=(0, 0))
-    return lambda: tape.gradient(grid, coords, upstream)
 
 
 def _works(batch: Workload, extent: int, columns: int) -> dict[str, Callable[[], object]]:
     inputs = op.Inputs(batch)
     rng = np.random.default_rng(0)
     atoms = len(batch.coords)
+    coords = inputs.coords.flat_values
     sigma = tf.constant(np.full(atoms, SIGMA, np.float32))
     strength = tf.constant(rng.uniform(0.5, 1.5, (atoms, columns) if columns else atoms).astype(np.float32))
+    upstream = tf.random.stateless_normal([len(batch), max(1, columns), extent, extent, extent], seed=(0, 0))
     kind = "features" if columns else "weights"
-    splits = inputs.coords.row_splits
+    ragged = functools.partial(tf.RaggedTensor.from_row_splits, row_splits=inputs.coords.row_splits, validate=False)
 
-    def ragged(values: tf.Tensor) -> tf.RaggedTensor:
-        return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
-
-    def grid(coords: tf.Tensor) -> tf.Tensor:
+    def grid(coords: tf.Tensor, strength: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
         arguments: dict[str, Any] = {"sigma": ragged(sigma), kind: ragged(strength)}
         return pg_tf.voxelize(
             ragged(coords), grid_shape=extent, box=inputs.box, num_channels=max(1, columns), **arguments
         )
 
-    coords = inputs.coords.flat_values
-    upstream = tf.random.stateless_normal(grid(coords).shape, seed=(0, 0))
+    def gradient(count: int) -> Callable[[], object]:
+        def to_first(upstream: tf.Tensor, *atoms: tf.Tensor) -> Any:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(atoms[:count])
+                result = grid(*atoms)
+            return tape.gradient(result, atoms[:count], upstream)
 
-    def gradient(to: list[tf.Tensor]) -> Callable[[], object]:
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(to)
-            result = grid(coords)
-        return lambda: tape.gradient(result, to, upstream)
+        return op.in_graph(to_first, upstream, coords, strength, sigma)
 
     return {
-        "forward": lambda: grid(coords),
-        "coords": gradient([coords]),
-        f"coords, {kind}, sigma": gradient([coords, strength, sigma]),
+        "forward": op.in_graph(grid, coords, strength, sigma),
+        "coords": gradient(1),
+        f"coords, {kind}, sigma": gradient(3),
     }

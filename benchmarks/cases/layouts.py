@@ -24,7 +24,7 @@ def _layouts(settings: Settings, floor: Floor) -> Table:
         batch = settings.workload.repeat(op.batch_size(extent, 4 * len(ELEMENTS)))
         stream, number = floor.fill(size, stream=True, rotate=True)
         works = {
-            layout: op.eager(batch, extent, by_element=True, data_format=layout)
+            layout: op.raw(batch, extent, by_element=True, data_format=layout)
             for layout in ("channels_first", "channels_last")
         }
         label = f"layouts, {extent}^3"
@@ -42,7 +42,7 @@ def _layouts(settings: Settings, floor: Floor) -> Table:
                     "time / floor": each / least,
                 }
             )
-    return Table(f"{len(ELEMENTS)} element channels, one thread", rows)
+    return Table(f"{len(ELEMENTS)} element channels, the op alone, one thread", rows)
 
 
 def _dtypes(settings: Settings, floor: Floor) -> Table:
@@ -50,7 +50,7 @@ def _dtypes(settings: Settings, floor: Floor) -> Table:
     for extent in settings.scale.extents:
         # As many molecules for all types, so that the memory is no more than OUTPUT_BYTES for any.
         batch = settings.workload.repeat(op.batch_size(extent, 8))
-        runs = {name: timed(op.eager(batch, extent, dtype=name)) for name in DTYPES}
+        runs = {name: timed(op.raw(batch, extent, dtype=name)) for name in DTYPES}
         fills = {name: floor.fill(_BYTES[name] * extent**3, stream=True, rotate=True) for name in DTYPES}
         runs |= {f"floor of {name}": timed(fill) for name, (fill, _) in fills.items()}
         times = settings.measure(f"dtypes, {extent}^3", runs)
@@ -67,4 +67,4 @@ def _dtypes(settings: Settings, floor: Floor) -> Table:
                     "time / floor": each / least,
                 }
             )
-    return Table("Types of the grid, 1 channel, one thread", rows)
+    return Table("Types of the grid, 1 channel, the op alone, one thread", rows)

@@ -53,7 +53,6 @@ def prepare(task: dict[str, Any]) -> Prepared:
     """Forward and gradient calls with the instruction set of this process."""
     import pg_tf
     from benchmarks import op
-    from benchmarks.cases.gradient import upstream_gradient
 
     op.use_threads(1)
     workload = load(Path(task["workload"]))
@@ -61,6 +60,6 @@ def prepare(task: dict[str, Any]) -> Prepared:
     for extent in task["extents"]:
         batch = workload.repeat(op.batch_size(extent))
         sizes[extent] = len(batch)
-        runs[f"forward {extent}"] = op.eager(batch, extent)
-        runs[f"gradient {extent}"] = upstream_gradient(batch, extent)
+        runs[f"forward {extent}"] = op.raw(batch, extent)
+        runs[f"gradient {extent}"] = op.gradient(batch, extent)
     return runs, {"level": pg_tf.simd_levels()[1], "batch": sizes}

@@ -68,12 +68,19 @@ def prepare(task: dict[str, Any]) -> Prepared:
     def to_grid(element: Any) -> Any:
         return pg_tf.coord_to_grid(element, grid_size=extent)
 
-    def zeros(element: Any) -> Any:
-        molecules = element.nrows(out_type=tf.int32) if isinstance(element, tf.RaggedTensor) else 1
-        return tf.raw_ops.Empty(shape=tf.stack([molecules, 1, *[extent] * 3]), dtype=tf.float32, init=True)
+    def blank(init: bool) -> Any:
+        """An op that only allocates the grids, and zeros them where `init`."""
 
-    def empty(element: Any) -> Any:
-        return tf.raw_ops.Empty(shape=[1, *[extent] * 3], dtype=tf.float32, init=False)
+        def make(element: Any) -> Any:
+            leading = [element.nrows(out_type=tf.int32)] if isinstance(element, tf.RaggedTensor) else []
+            shape = tf.stack([*leading, 1, extent, extent, extent])
+            return tf.raw_ops.Empty(shape=shape, dtype=tf.float32, init=init)
+
+        return make
+
+    def loop() -> None:
+        for batch in batched:
+            to_grid(batch)
 
     def mapped(dataset: tf.data.Dataset, function: Any) -> Any:
         result = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -91,13 +98,13 @@ def prepare(task: dict[str, Any]) -> Prepared:
     for _ in ready:
         pass
     runs = {
-        LOOP: lambda: [to_grid(batch) for batch in batched],
+        LOOP: loop,
         BATCHES: mapped(ready, to_grid),
         MOLECULES: mapped(single.ragged_batch(size), to_grid),
-        BATCHES_ZEROS: mapped(ready, zeros),
+        BATCHES_ZEROS: mapped(ready, blank(init=True)),
         EACH: mapped(each, to_grid),
-        EACH_ZEROS: mapped(each, lambda element: zeros(element)[0]),
-        EACH_EMPTY: mapped(each, empty),
+        EACH_ZEROS: mapped(each, blank(init=True)),
+        EACH_EMPTY: mapped(each, blank(init=False)),
     }
     done = {name: len(few) if name in (EACH, EACH_ZEROS, EACH_EMPTY) else len(workload) for name in runs}
     return runs, done

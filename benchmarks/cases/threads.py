@@ -55,12 +55,11 @@ def run(settings: Settings) -> dict[str, Table]:
 def prepare(task: dict[str, Any]) -> Prepared:
     """Forward and gradient calls with `task["threads"]` threads."""
     from benchmarks import op
-    from benchmarks.cases.gradient import upstream_gradient
 
     op.use_threads(task["threads"])
     batch = load(Path(task["workload"]))
     runs = {}
     for extent in task["extents"]:
-        runs[f"forward {extent}"] = op.eager(batch, extent)
-        runs[f"gradient {extent}"] = upstream_gradient(batch, extent)
+        runs[f"forward {extent}"] = op.raw(batch, extent)
+        runs[f"gradient {extent}"] = op.gradient(batch, extent)
     return runs, {"atoms": int(np.sum(batch.atoms))}
