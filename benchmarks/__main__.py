@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         path = report.write(options.output, about, tables, settings.timings)
     drawn = charts.draw(options.output, tables)
     took = sum(about["seconds"].values())
+    print(report.FIGURES)
     print(f"{took:.0f} s; {path}, results.md and {', '.join(chart.name for chart in drawn) or 'no charts'}")
 
 

@@ -1,4 +1,4 @@
-// Plain C++ voxelisers to measure the kernel against: what one would write first, and with each idea of the
+// Plain C++ voxelizers to measure the kernel against: what one would write first, and with each idea of the
 // ParticleGrid paper added. Compiled twice: with the scalar erf of the C library, and (VECTOR_ERF) with one that the
 // compiler can vectorise.
 

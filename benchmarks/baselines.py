@@ -1,4 +1,4 @@
-"""What pg_tf is measured against in this process: voxelisers of this project's own writing, from what one writes first
+"""What pg_tf is measured against in this process: voxelizers of this project's own writing, from what one writes first
 to what the ParticleGrid paper did. All compute Eq. 1-5 of the paper with float32 grids."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from benchmarks.native import PLAIN_FLAGS, SIMD_FLAGS, Voxelise, compile_library, voxeliser
+from benchmarks.native import PLAIN_FLAGS, SIMD_FLAGS, Voxelize, compile_library, voxelizer
 from benchmarks.workload import Workload
 
 Grid = npt.NDArray[np.float32]
@@ -28,13 +28,13 @@ PLAIN, SPARSE, SIMD, BOTH, SEPARABLE = (
 )
 
 
-def all_baselines(folder: Path) -> tuple[dict[str, Voxelise], dict[str, str]]:
+def all_baselines(folder: Path) -> tuple[dict[str, Voxelize], dict[str, str]]:
     """The baselines that this machine can run, and why not for those it cannot.
 
     Args:
       folder: where the C++ ones are compiled to.
     """
-    found: dict[str, Voxelise] = {NUMPY: numpy_pass_per_atom, EINSUM: numpy_einsum}
+    found: dict[str, Voxelize] = {NUMPY: numpy_pass_per_atom, EINSUM: numpy_einsum}
     missing = {}
     try:
         found[NUMBA] = numba_naive()
@@ -43,9 +43,9 @@ def all_baselines(folder: Path) -> tuple[dict[str, Voxelise], dict[str, str]]:
     try:
         plain = compile_library("baselines.cc", folder / "baselines_plain.so", PLAIN_FLAGS)
         simd = compile_library("baselines.cc", folder / "baselines_simd.so", (*SIMD_FLAGS, "-DVECTOR_ERF"))
-        found[PLAIN], found[SPARSE] = voxeliser(plain, "dense"), voxeliser(plain, "sparse")
-        found[SIMD], found[BOTH] = voxeliser(simd, "dense"), voxeliser(simd, "sparse")
-        found[SEPARABLE] = voxeliser(simd, "separable")
+        found[PLAIN], found[SPARSE] = voxelizer(plain, "dense"), voxelizer(plain, "sparse")
+        found[SIMD], found[BOTH] = voxelizer(simd, "dense"), voxelizer(simd, "sparse")
+        found[SEPARABLE] = voxelizer(simd, "separable")
     except RuntimeError as error:
         missing["C++"] = str(error)
     return found, missing
@@ -85,7 +85,7 @@ def numpy_einsum(coords: Any, sigma: float, origin: Any, edge: float, grid: Grid
     np.einsum("ax,ay,az->xyz", x, y, z, optimize=True, out=grid)
 
 
-def numba_naive() -> Voxelise:
+def numba_naive() -> Voxelize:
     """Eq. 2 as it stands: six error functions for every atom at every voxel, compiled, one thread.
 
     Raises:
@@ -99,7 +99,7 @@ def numba_naive() -> Voxelise:
         return 0.5 * (math.erf(low + voxel * scale) - math.erf(low))
 
     @numba.njit
-    def voxelise(coords: Any, sigma: float, origin: Any, edge: float, grid: Grid) -> None:
+    def voxelize(coords: Any, sigma: float, origin: Any, edge: float, grid: Grid) -> None:
         n = len(grid)
         voxel, scale = edge / n, 1 / (math.sqrt(2) * sigma)
         for i in range(n):
@@ -114,11 +114,11 @@ def numba_naive() -> Voxelise:
                         )
                     grid[i, j, k] = total
 
-    return voxelise
+    return voxelize
 
 
-def over(workload: Workload, voxelise: Voxelise, sigma: float, extent: int, grids: int) -> Callable[[], None]:
-    """A function that voxelises each molecule of `workload` in its box, into one after another of `grids` grids: as a
+def over(workload: Workload, voxelize: Voxelize, sigma: float, extent: int, grids: int) -> Callable[[], None]:
+    """A function that voxelizes each molecule of `workload` in its box, into one after another of `grids` grids: as a
     batch is, not all into the same place."""
     origin, edges = workload.boxes()
     molecules = [np.ascontiguousarray(coords) for coords in workload.molecules()]
@@ -127,15 +127,15 @@ def over(workload: Workload, voxelise: Voxelise, sigma: float, extent: int, grid
 
     def run() -> None:
         for b, coords in enumerate(molecules):
-            voxelise(coords, sigma, origin[b], float(edges[b]), next(next_grid))
+            voxelize(coords, sigma, origin[b], float(edges[b]), next(next_grid))
 
     return run
 
 
-def check(workload: Workload, voxelise: Voxelise, sigma: float, extent: int) -> float:
+def check(workload: Workload, voxelize: Voxelize, sigma: float, extent: int) -> float:
     """The error of the first molecule's grid."""
     origin, edges = workload.boxes()
     coords, edge = workload.molecules()[0], float(edges[0])
     grid = np.zeros((extent,) * 3, np.float32)
-    voxelise(coords, sigma, origin[0], edge, grid)
+    voxelize(coords, sigma, origin[0], edge, grid)
     return error_of(grid, truth(coords, sigma, origin[0], edge, extent))

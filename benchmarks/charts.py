@@ -46,16 +46,16 @@ def draw(folder: Path, tables: Mapping[str, Table]) -> list[Path]:
 
 
 def _overview(axes: Axes, tables: Mapping[str, Table]) -> None:
-    """Every voxeliser at 32^3, or the grid that there is: the README's chart."""
+    """Every voxelizer at 32^3, or the grid that there is: the README's chart."""
     study = _of_usual_sigma(tables["study"])
     grids = [row["grid"] for row in study]
     grid = 32 if 32 in grids else grids[-1]
     rates = _series(study[grids.index(grid)])
     if "rivals" in tables:
         rates |= {
-            row["voxeliser"]: row["molecules/s"]
+            row["voxelizer"]: row["molecules/s"]
             for row in tables["rivals"].rows
-            if row["grid"] == grid and row["voxeliser"] not in rates
+            if row["grid"] == grid and row["voxelizer"] not in rates
         }
     names = sorted(rates, key=rates.__getitem__)
     bars = axes.barh(names, [rates[name] for name in names], color=[_colour(name) for name in names])

@@ -1,4 +1,4 @@
-// Writing memory, and nothing else: what no voxeliser can be faster than.
+// Writing memory, and nothing else: what no voxelizer can be faster than.
 
 #include <stddef.h>
 #include <string.h>

@@ -25,7 +25,7 @@ SIMD_FLAGS = (
 PLAIN_FLAGS = ("-O2",)
 _LINE = 64  # bytes of a cache line
 
-Voxelise = Callable[[npt.NDArray[np.float32], float, npt.NDArray[np.float32], float, npt.NDArray[np.float32]], None]
+Voxelize = Callable[[npt.NDArray[np.float32], float, npt.NDArray[np.float32], float, npt.NDArray[np.float32]], None]
 
 
 def compile_library(source: str, library: Path, flags: tuple[str, ...]) -> ctypes.CDLL:
@@ -43,7 +43,7 @@ def compile_library(source: str, library: Path, flags: tuple[str, ...]) -> ctype
     return ctypes.CDLL(str(library))
 
 
-def voxeliser(library: ctypes.CDLL, name: str) -> Voxelise:
+def voxelizer(library: ctypes.CDLL, name: str) -> Voxelize:
     """A function of baselines.cc, as `(coords, sigma, origin, edge, grid)`; it fills `grid`."""
     function = library[name]
     function.restype = None
@@ -57,7 +57,7 @@ def voxeliser(library: ctypes.CDLL, name: str) -> Voxelise:
         np.ctypeslib.ndpointer(np.float32, ndim=3, flags="C"),
     ]
 
-    def voxelise(
+    def voxelize(
         coords: npt.NDArray[np.float32],
         sigma: float,
         origin: npt.NDArray[np.float32],
@@ -66,7 +66,7 @@ def voxeliser(library: ctypes.CDLL, name: str) -> Voxelise:
     ) -> None:
         function(coords, len(coords), sigma, origin, edge, len(grid), grid)
 
-    return voxelise
+    return voxelize
 
 
 class Floor:

@@ -79,7 +79,7 @@ class Worker:
 
     def close(self) -> None:
         """Ends the process."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             self._process.communicate(timeout=10)
         self._process.kill()
         self._process.wait()

@@ -9,6 +9,10 @@ from typing import Any
 
 from benchmarks.settings import Table
 
+FIGURES = (
+    "Each figure is of the fastest of many runs, in turns with what it is compared with; results.json has medians too."
+)
+
 
 def text(table: Table) -> str:
     """A table in columns, for the terminal."""
@@ -42,10 +46,11 @@ def write(folder: Path, machine: dict[str, Any], tables: dict[str, Table], timin
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     head = (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['instruction_set']}, {machine['date']}; {packages}; "
-        f"{machine['molecules']} molecules of {machine['atoms_per_molecule']:.1f} atoms ({machine['data']})"
+        f"{machine['molecules']} molecules of {machine['atoms_per_molecule']:.1f} atoms ({machine['data']}); load "
+        f"{machine['load_average_at_start']:.1f} at the start"
     )
     sections = [markdown(table) for table in tables.values()]
-    (folder / "results.md").write_text("\n\n".join(["# Benchmarks", head, *sections]) + "\n")
+    (folder / "results.md").write_text("\n\n".join(["# Benchmarks", head, FIGURES, *sections]) + "\n")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Voxelisers of the Python registry, at equal width of the Gaussians and in equal boxes."""
+"""Voxelizers of the Python registry, at equal width of the Gaussians and in equal boxes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run(settings: Settings) -> dict[str, Table]:
             done[OP] = len(batch)
             rate = {name: done[name] / times[name].best for name in (*workers, OP)}
             rows += [
-                {"grid": extent, "voxeliser": name, "molecules/s": rate[name], f"{OP} is": rate[OP] / rate[name]}
+                {"grid": extent, "voxelizer": name, "molecules/s": rate[name], f"{OP} is": rate[OP] / rate[name]}
                 for name in rate
             ]
     return {

@@ -40,7 +40,7 @@ def run(settings: Settings) -> dict[str, Table]:
     notes += [f"{name}: not measured: {reason}" for name, reason in missing.items()]
     paper = {"sigma": "paper", "grid": "", **{name: PAPER.get(name, "") for name in names}}
     return {
-        "study": Table("Molecules a second by voxelisers of increasing craft", rates, notes),
+        "study": Table("Molecules a second by voxelizers of increasing craft", rates, notes),
         "speedup": Table(f"{OP}: how many times as fast", [*ratios, paper], [_BASELINES, *notes[1:]]),
         "errors": errors,
     }
@@ -58,7 +58,7 @@ _ORDER = (
 )
 
 
-def _errors(settings: Settings, found: dict[str, baselines.Voxelise]) -> Table:
+def _errors(settings: Settings, found: dict[str, baselines.Voxelize]) -> Table:
     extent = settings.scale.study_extents[0]
     one = settings.workload.typical(1)
     rows = []
@@ -66,7 +66,7 @@ def _errors(settings: Settings, found: dict[str, baselines.Voxelise]) -> Table:
         own = op.raw(one, extent, sigma=sigma)()
         origin, edges = one.boxes()
         expected = baselines.truth(one.molecules()[0], sigma, origin[0], float(edges[0]), extent)
-        errors = {name: baselines.check(one, voxelise, sigma, extent) for name, voxelise in found.items()}
+        errors = {name: baselines.check(one, voxelize, sigma, extent) for name, voxelize in found.items()}
         errors[OP] = baselines.error_of(own.numpy()[0, 0], expected)  # type: ignore[attr-defined]
         rows.append({"sigma": sigma, "grid": extent, **errors})
     return Table("Largest error, of the largest voxel of the float64 grid", rows)

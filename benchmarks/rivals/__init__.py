@@ -1,4 +1,4 @@
-"""Voxelisers of the Python registry, each in a worker process of an environment that they share.
+"""Voxelizers of the Python registry, each in a worker process of an environment that they share.
 
 A rival is a module here with a function `prepare(task)` (see `benchmarks.remote`); it imports nothing of pg_tf. The
 task holds `workload` (a file of `Workload.save`), `extents`, `molecules` (how many of them a run does), `sigma`, and
