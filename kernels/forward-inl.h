@@ -46,6 +46,22 @@ PG_TF_INLINE Members Reaching(const Plan<T>& plan, int64_t g, const Region& regi
   return members;
 }
 
+// The rows and columns that any of the atoms reaches, in the grid.
+struct Hull {
+  int64_t y, y_end;
+  int64_t z, z_end;
+};
+
+template <typename T>
+PG_TF_INLINE void Include(const Plan<T>& plan, const Members& members, Hull* hull) {
+  for (int v = 0; v < kVectorClasses; ++v) {
+    for (int64_t k = 0; k < members.count[v]; ++k) {
+      const AxisWindow<T>&y = plan.atoms.windows[1][members.list[v][k]], &z = plan.atoms.windows[2][members.list[v][k]];
+      *hull = {Min(hull->y, y.begin), Max(hull->y_end, y.end), Min(hull->z, z.begin), Max(hull->z_end, z.end)};
+    }
+  }
+}
+
 // sum[x, y, z] += p_x[x] p_y[y] (weight p_z)[z], for kVectors vectors along z.
 template <int kVectors, typename T>
 PG_TF_INLINE void AddProduct(const T* p_x, int64_t planes, const T* p_y, int64_t rows, const T* p_z, T weight,
@@ -155,9 +171,9 @@ void AddRuns(const Plan<T>& plan, const Members& members, int64_t weight_column,
 // The sum over the members in the region, rows plan.block.pitch apart.
 template <typename T>
 PG_TF_INLINE void SumBlock(const Plan<T>& plan, const Members& members, int64_t weight_column, const Region& region,
-                           T* sum) {
+                           T* sum, bool clear = true) {
   const int64_t pitch = plan.block.pitch;
-  Clear(region.rows() * pitch, sum);
+  if (clear) Clear(region.rows() * pitch, sum);
   if (members.total <= kRun) {
     AddMembers(plan, members, weight_column, region, pitch, sum);
   } else {
@@ -171,13 +187,21 @@ PG_TF_INLINE bool Aligned(const T* pointer) {
   return reinterpret_cast<uintptr_t>(pointer) % (kSize < 32 ? kSize : 32) == 0;
 }
 
-// Writes `count` values past the caches, but for those at the ends that do not make up eight.
-template <typename As, typename T>
-PG_TF_INLINE void StreamRun(const T* from, int64_t count, typename As::Stored* to) {
+// Writes `count` values past the caches, but for those at the ends that do not make up eight. kClear leaves zeros behind:
+// memory is what this waits for.
+template <typename As, bool kClear, typename T>
+PG_TF_INLINE void StreamRun(T* from, int64_t count, typename As::Stored* to) {
   int64_t i = 0;
-  for (; i < count && !Aligned(to + i); ++i) to[i] = As::To(from[i]);
-  for (; i + 8 <= count; i += 8) StreamEight(to + i, As::To(LoadEight(from + i)));
-  for (; i < count; ++i) to[i] = As::To(from[i]);
+  const auto one = [&]() __attribute__((always_inline)) {
+    to[i] = As::To(from[i]);
+    if (kClear) from[i] = 0;
+  };
+  for (; i < count && !Aligned(to + i); ++i) one();
+  for (; i + 8 <= count; i += 8) {
+    StreamEight(to + i, As::To(LoadEight(from + i)));
+    if (kClear) StoreEight(from + i, typename Eight<T>::Vec{});
+  }
+  for (; i < count; ++i) one();
 }
 
 template <typename Stored>
@@ -231,34 +255,52 @@ PG_TF_INLINE void Transpose(typename Eight<T>::Vec (&v)[8]) {
 }
 #undef PG_TF_SHUFFLE
 
-// Rows of a block with the channels innermost; sums[c] is null for a channel without atoms, up to a multiple of eight.
-// Eight values are written at a time, so up to seven behind each voxel and behind the end of `to` are overwritten;
-// those of later voxels get their own values afterwards.
+// A row of a block with the channels innermost, from z = `begin` to `end`; sums[c] is null for a channel without atoms, up
+// to a multiple of eight. Eight values are written at a time, so up to seven behind each voxel and behind the last one are
+// overwritten; those of later voxels get their own values afterwards.
 template <typename As, bool kStream, typename T>
-PG_TF_INLINE void Interleave(const T* const* sums, int64_t channels, int64_t pitch, int64_t rows, int64_t nz,
+PG_TF_INLINE void Interleave(const T* const* sums, int64_t channels, int64_t offset, int64_t begin, int64_t end,
                              typename As::Stored* to) {
   typedef typename Eight<T>::Vec Vec;
-  for (int64_t r = 0; r < rows; ++r, to += nz * channels) {
-    for (int64_t z = 0; z < nz; z += 8) {
-      const int64_t depth = Min(8, nz - z);
-      for (int64_t octet = (channels - 1) / 8 * 8; octet >= 0; octet -= 8) {
-        Vec v[8];
-        bool any = false;
+  for (int64_t z = begin; z < end; z += 8) {
+    const int64_t depth = Min(8, end - z);
+    for (int64_t octet = (channels - 1) / 8 * 8; octet >= 0; octet -= 8) {
+      Vec v[8];
+      bool any = false;
 #pragma GCC unroll 8
-        for (int c = 0; c < 8; ++c) {
-          const T* const sum = sums[octet + c];
-          v[c] = sum == nullptr ? Vec{} : LoadEight(sum + r * pitch + z);
-          any |= sum != nullptr;
-        }
-        if (any) Transpose<T>(v);
-        typename As::Stored* const voxel = to + z * channels + octet;
+      for (int c = 0; c < 8; ++c) {
+        const T* const sum = sums[octet + c];
+        v[c] = sum == nullptr ? Vec{} : LoadEight(sum + offset + z);
+        any |= sum != nullptr;
+      }
+      if (any) Transpose<T>(v);
+      typename As::Stored* const voxel = to + z * channels + octet;
+      for (int64_t i = 0; i < depth; ++i) {
         if constexpr (kStream) {
-          for (int64_t i = 0; i < depth; ++i) StreamEight(voxel + i * channels, As::To(v[i]));
+          StreamEight(voxel + i * channels, As::To(v[i]));
         } else {
-          for (int64_t i = 0; i < depth; ++i) StoreEight(voxel + i * channels, As::To(v[i]));
+          StoreEight(voxel + i * channels, As::To(v[i]));
         }
       }
     }
+  }
+}
+
+// All rows of a block; zeros outside of the hull.
+template <typename As, bool kStream, typename T>
+PG_TF_INLINE void Interleave(const Plan<T>& plan, const GridLayout& layout, const Region& region, const Hull& hull,
+                             typename As::Stored* to) {
+  const int64_t nz = layout.shape[2], channels = layout.num_channels, ny = region.y_end - region.y;
+  const int64_t begin = hull.z / 8 * 8, end = Min(nz, hull.z_end);
+  for (int64_t r = 0; r < region.rows(); ++r, to += nz * channels) {
+    const int64_t y = region.y + r % ny;
+    if (y < hull.y || y >= hull.y_end) {
+      WriteZeros(nz * channels, kStream, to);
+      continue;
+    }
+    WriteZeros(begin * channels, kStream, to);
+    Interleave<As, kStream>(plan.sums, channels, r * plan.block.pitch, begin, end, to);
+    WriteZeros((nz - end) * channels, kStream, to + end * channels);
   }
 }
 
@@ -279,6 +321,7 @@ PG_TF_INLINE void ForwardChannelsFirst(const Plan<T>& plan, const GridLayout& la
   const int64_t nx = layout.shape[0], ny = layout.shape[1], nz = layout.shape[2], pitch = plan.block.pitch;
   const bool soft = plan.atoms.weight_stride > 1;
   const bool whole_rows = pitch == nz;
+  if (whole_rows && stream) Clear(plan.block.planes * plan.block.rows * pitch, plan.sum);
   for (int64_t c = 0; c < layout.num_channels; ++c) {
     ForEachBlock(plan, ny, [&](const Region& region) __attribute__((always_inline)) {
       Stored* const out = grid + ((c * nx + region.x) * ny + region.y) * nz;
@@ -288,11 +331,11 @@ PG_TF_INLINE void ForwardChannelsFirst(const Plan<T>& plan, const GridLayout& la
       if constexpr (sizeof(Stored) == sizeof(T)) {
         if (whole_rows && !stream) return SumBlock(plan, members, column, region, out);
       }
-      SumBlock(plan, members, column, region, plan.sum);
-      if (whole_rows && stream) return StreamRun<As>(plan.sum, rows * nz, out);
+      SumBlock(plan, members, column, region, plan.sum, !(whole_rows && stream));
+      if (whole_rows && stream) return StreamRun<As, true>(plan.sum, rows * nz, out);
       Stored* const to = stream ? static_cast<Stored*>(plan.packed) : out;
       Pack<As>(plan.sum, pitch, rows, nz, to);
-      if (stream) StreamRun<PlainStorage<Stored>>(to, rows * nz, out);
+      if (stream) StreamRun<PlainStorage<Stored>, false>(to, rows * nz, out);
     });
   }
 }
@@ -301,28 +344,26 @@ template <typename As, typename T>
 PG_TF_INLINE void ForwardChannelsLast(const Plan<T>& plan, const GridLayout& layout, bool stream,
                                       typename As::Stored* grid) {
   typedef typename As::Stored Stored;
-  const int64_t ny = layout.shape[1], nz = layout.shape[2], channels = layout.num_channels, pitch = plan.block.pitch;
+  const int64_t ny = layout.shape[1], nz = layout.shape[2], channels = layout.num_channels;
   const bool soft = plan.atoms.weight_stride > 1;
   ForEachBlock(plan, ny, [&](const Region& region) __attribute__((always_inline)) {
     const int64_t rows = region.rows(), values = rows * nz * channels;
     Stored* const out = grid + (region.x * ny + region.y) * nz * channels;
-    bool any = false;
+    Hull hull = {ny, 0, nz, 0};
     for (int64_t c = 0; c < channels; ++c) {
       const Members members = Reaching(plan, soft ? 0 : c, region);
-      T* const sum = plan.sum + c * rows * pitch;
+      T* const sum = plan.sum + c * rows * plan.block.pitch;
       plan.sums[c] = members.total == 0 ? nullptr : sum;
       if (members.total == 0) continue;
+      Include(plan, members, &hull);
       SumBlock(plan, members, soft ? c : 0, region, sum);
-      any = true;
     }
-    if (!any) return WriteZeros(values, stream, out);
-    if (stream && channels == 8 && Aligned(out)) {
-      return Interleave<As, true>(plan.sums, channels, pitch, rows, nz, out);
-    }
+    if (hull.y_end == 0) return WriteZeros(values, stream, out);
+    if (stream && channels == 8 && Aligned(out)) return Interleave<As, true>(plan, layout, region, hull, out);
     Stored* const packed = static_cast<Stored*>(plan.packed);
-    Interleave<As, false>(plan.sums, channels, pitch, rows, nz, packed);
+    Interleave<As, false>(plan, layout, region, hull, packed);
     if (stream) {
-      StreamRun<PlainStorage<Stored>>(packed, values, out);
+      StreamRun<PlainStorage<Stored>, false>(packed, values, out);
     } else {
       __builtin_memcpy(out, packed, values * sizeof(Stored));
     }
