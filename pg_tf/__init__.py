@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 # Imported when they are first used: what only some programs need takes seconds to load.
-_SUBMODULES = ("datasets", "dense", "metrics", "models", "plot")
+_SUBMODULES = ("callbacks", "datasets", "dense", "implicit", "metrics", "models", "plot")
 
 
 def __getattr__(name: str) -> Any:
