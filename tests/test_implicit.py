@@ -1,0 +1,233 @@
+"""Implicit gradients against inverting changed grids again by other means, adjointness, and training through them."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.optimize import least_squares
+
+import pg_tf
+from pg_tf.implicit import CoordinateLoss, GridToCoords, refine_coords
+from tests.reference import Case
+
+BOX = pg_tf.Box(np.float64([0, 0, 0]), np.float64([5.0, 5.5, 6.0]))
+SHAPE = (10, 11, 12)
+SIGMA = 0.6
+# Two atoms of a channel less than two sigma apart, one of another, and one cut by the box.
+COORDS = np.float64([[2.0, 2.2, 2.4], [2.6, 2.9, 2.9], [3.0, 2.0, 3.5], [0.1, 4.0, 4.5]])
+CHANNELS = np.int32([0, 0, 1, 1])
+POINTS = np.column_stack([CHANNELS, COORDS])
+# Central differences of the other solver, relative to the derivative: with its precision of 1e-8 Å and steps that
+# move atoms by some 1e-3 Å, 1e-5; the third derivative times the square of the step is a few times as much.
+DIFFERENCES = 2e-4
+# The optimum by two solvers in float64, Å.
+OPTIMUM = 1e-8
+
+
+def grid_of(coords, sigma=SIGMA, weights=1.0, box=BOX):
+    return pg_tf.voxelize(
+        coords, CHANNELS, num_channels=2, grid_shape=SHAPE, sigma=sigma, weights=weights, box=box, dtype="float64"
+    )
+
+
+@pytest.fixture
+def unexplained(rng):
+    """A grid that no atoms explain: noise of 5% of the peak, which shifts the optimum and its curvature."""
+    grid = grid_of(COORDS).numpy()
+    return grid + 0.05 * grid.max() * rng.normal(size=grid.shape)
+
+
+def inverted(grid, sigma=SIGMA, weights=1.0):
+    """The optimum near COORDS by a solver of another make, over a model of another make."""
+
+    case = Case(COORDS, CHANNELS, np.full(4, weights), np.full(4, sigma), BOX.origin, BOX.lengths, SHAPE, 2)
+
+    def residual(x):
+        return (dataclasses.replace(case, coords=x.reshape(-1, 3)).grid() - grid).ravel()
+
+    result = least_squares(residual, COORDS.ravel(), "3-point", xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    return result.x.reshape(-1, 3)
+
+
+def implicit_gradient(upstream, grid, sigma=SIGMA, weights=1.0, **options):
+    inputs = [tf.constant(value, tf.float64) for value in (grid, sigma, weights)]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        coords = refine_coords(inputs[0], POINTS, box=BOX, sigma=inputs[1], weights=inputs[2], **options)
+    return [part.numpy() for part in tape.gradient(coords, inputs, tf.constant(upstream))]
+
+
+def test_optimum_is_that_of_another_solver(unexplained):
+    found = refine_coords(unexplained, POINTS, box=BOX, sigma=SIGMA)
+    np.testing.assert_allclose(found, inverted(unexplained), atol=OPTIMUM)
+    assert np.abs(found - COORDS).max() > 0.01  # the noise did move them
+
+
+def test_gradient_to_the_grid_is_the_change_of_an_inversion_of_a_changed_grid(unexplained, rng):
+    upstream = rng.normal(size=COORDS.shape)
+    to_grid, _, _ = implicit_gradient(upstream, unexplained)
+    for _ in range(3):
+        change = rng.normal(size=unexplained.shape)
+        step = 3e-5
+        moved = (inverted(unexplained + step * change) - inverted(unexplained - step * change)) / (2 * step)
+        assert (to_grid * change).sum() == pytest.approx((upstream * moved).sum(), rel=DIFFERENCES, abs=DIFFERENCES)
+
+
+def test_gradients_to_sigma_and_weights_are_those_of_inverting_again(unexplained, rng):
+    upstream = rng.normal(size=COORDS.shape)
+    sigma, weights = np.float64([0.6, 0.55, 0.65, 0.6]), np.float64([1.0, 1.1, 0.9, 1.0])
+    _, *gradients = implicit_gradient(upstream, unexplained, sigma, weights)
+    for which, gradient in enumerate(gradients):
+        change = rng.normal(size=4)
+        ends = []
+        for step in (1e-3, -1e-3):
+            arguments = [sigma, weights]
+            arguments[which] = arguments[which] + step * change
+            ends.append(inverted(unexplained, *arguments))
+        moved = (ends[0] - ends[1]) / 2e-3
+        assert (gradient * change).sum() == pytest.approx((upstream * moved).sum(), rel=DIFFERENCES, abs=DIFFERENCES)
+
+
+def test_gauss_newton_differs_by_the_residual_alone(unexplained, rng):
+    upstream = rng.normal(size=COORDS.shape)
+    explained = grid_of(COORDS)
+    for grid, same in ((explained, True), (unexplained, False)):
+        full = implicit_gradient(upstream, grid)[0]
+        part = implicit_gradient(upstream, grid, hessian="gauss_newton")[0]
+        assert np.allclose(full, part, rtol=1e-6, atol=1e-6 * np.abs(full).max()) == same
+
+
+def test_grid_made_of_atoms_and_inverted_again_is_the_identity(rng):
+    """dx'/dx = 1 through the op and back: the implicit gradient is the inverse of the op's own."""
+    upstream = rng.normal(size=COORDS.shape)
+    with tf.GradientTape() as tape:
+        coords = tf.constant(COORDS)
+        tape.watch(coords)
+        found = refine_coords(grid_of(coords), POINTS, box=BOX, sigma=SIGMA)
+    # The condition of the two close atoms times float64.
+    np.testing.assert_allclose(found, COORDS, atol=1e-11)
+    np.testing.assert_allclose(tape.gradient(found, coords, tf.constant(upstream)), upstream, atol=1e-9)
+
+
+def test_gradient_is_the_adjoint_of_the_forward_derivative(unexplained, rng):
+    """<v, J+ dG> = <(J+)' v, dG> where J+ dG comes from the normal equations written out with dense matrices."""
+    coords = tf.constant(inverted(unexplained))
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(coords)
+        with tf.GradientTape(persistent=True) as inner:
+            inner.watch(coords)
+            grid = pg_tf.voxelize(
+                coords, CHANNELS, num_channels=2, grid_shape=SHAPE, sigma=SIGMA, box=BOX, dtype="float64",
+                implementation="dense",
+            )  # fmt: skip
+            value = tf.reduce_sum((grid - unexplained) ** 2) / 2
+        slope = inner.gradient(value, coords)
+    jacobian = inner.jacobian(grid, coords).numpy().reshape(-1, 12)
+    hessian = outer.jacobian(slope, coords).numpy().reshape(12, 12)
+    change, upstream = rng.normal(size=unexplained.shape), rng.normal(size=COORDS.shape)
+    forward = np.linalg.solve(hessian, jacobian.T @ change.ravel())
+    to_grid = implicit_gradient(upstream, unexplained)[0]
+    assert (to_grid * change).sum() == pytest.approx(upstream.ravel() @ forward, rel=1e-6)
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_layouts_agree_in_a_graph_and_in_a_turned_box(data_format, rng):
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    rotation *= np.sign(np.linalg.det(rotation))
+    box = pg_tf.Box(np.float64([1, 2, 3]), BOX.lengths, rotation)
+    coords = box.from_box_frame(COORDS).numpy()
+    points = np.column_stack([CHANNELS, coords])
+    grid = grid_of(coords, box=box)
+    start = points + 0.02 * rng.normal(size=points.shape) * [0, 1, 1, 1]
+    if data_format == "channels_last":
+        grid = tf.transpose(grid, [1, 2, 3, 0])
+    padded = np.stack([start, [start[0], start[1], [-1, 7, 7, 7], [-1, 0, 0, 0]]])
+    ragged = tf.RaggedTensor.from_tensor(padded, [4, 2])
+    grids = tf.stack([grid, grid])
+
+    @tf.function
+    def refine(points, grid):
+        return refine_coords(grid, points, box=box, sigma=SIGMA, data_format=data_format)
+
+    alone = refine(start, grid)
+    np.testing.assert_allclose(alone, coords, atol=OPTIMUM)
+    of_padded, of_ragged = refine(padded, grids), refine(ragged, grids)
+    np.testing.assert_allclose(of_padded[0], alone, atol=OPTIMUM)
+    np.testing.assert_array_equal(of_padded[1, 2:], padded[1, 2:, 1:])
+    np.testing.assert_allclose(of_ragged[1], of_padded[1, :2], atol=OPTIMUM)
+
+
+def test_close_atoms_have_a_bounded_gradient(rng):
+    close = np.float64([[0, 2.5, 2.5, 2.5], [0, 2.5, 2.5, 2.5 + 1e-6]])
+    grid = tf.constant(pg_tf.voxelize(close[:, 1:], num_channels=2, grid_shape=SHAPE, sigma=SIGMA, box=BOX))
+    with tf.GradientTape() as tape:
+        tape.watch(grid)
+        coords = refine_coords(grid, close, box=BOX, sigma=SIGMA, floor=1e-3)
+    gradient = tape.gradient(coords, grid, tf.constant(rng.normal(size=(2, 3)), tf.float32))
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() < 1e5
+
+
+def test_network_that_displaces_atoms_learns_from_their_coordinates(rng):
+    """A convolution begins as a shift by one voxel along x and is trained by the coordinates of its grids' atoms."""
+    box = pg_tf.Box([0.0] * 3, [5.0] * 3)
+    coords = rng.uniform(1.6, 3.4, (16, 2, 3)).astype(np.float32)
+    channels = np.tile(np.int32([0, 1]), (16, 1))
+    grids = pg_tf.voxelize(
+        coords, channels, num_channels=2, grid_shape=10, sigma=SIGMA, box=box, data_format="channels_last"
+    )
+    points = np.concatenate([channels[..., np.newaxis], coords], axis=-1, dtype=np.float32)
+    kernel = np.zeros((3, 3, 3, 2, 2), np.float32)
+    kernel[0, 1, 1] = np.eye(2)
+    inputs = keras.Input((10, 10, 10, 2))
+    convolution = keras.layers.Conv3D(2, 3, padding="same", use_bias=False)
+    # Coordinates tell nothing of the mass, so the number of atoms is given.
+    to_coords = GridToCoords(box, SIGMA, num_atoms=[1, 1], max_steps=20)
+    model = keras.Model(inputs, to_coords(convolution(inputs)))
+    convolution.set_weights([kernel])
+    model.compile(optimizer=keras.optimizers.Adam(0.02), loss=CoordinateLoss())
+    before = model.evaluate(grids, points, verbose=0)
+    assert before == pytest.approx(0.5**2, rel=0.05)  # a voxel is 0.5 Å wide
+    history = model.fit(grids, points, batch_size=8, epochs=5, verbose=0).history["loss"]
+    assert history[-1] < 0.1 * before
+
+
+def test_layer_takes_seeds_and_survives_serialisation():
+    layer = GridToCoords(BOX, SIGMA, data_format="channels_first", floor=1e-5, max_steps=7)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert copy.get_config() == layer.get_config()
+    grid = tf.cast(grid_of(COORDS), tf.float32)[tf.newaxis]
+    seeds = np.float32(np.concatenate([POINTS + np.float64([0, 0.05, 0, -0.05]), [[-1, 0, 0, 0]]])[np.newaxis])
+    points = copy(grid, seeds)
+    assert points.shape == (1, 5, 4)
+    np.testing.assert_allclose(points[0, :4], POINTS, atol=2e-5)  # a float32 grid, and two atoms of a sigma apart
+    np.testing.assert_array_equal(points[0, 4], [-1, 0, 0, 0])
+
+
+def test_coordinate_loss_pairs_and_leaves_out_what_has_no_partner():
+    true = np.float32([[[0, 0, 0, 0], [0, 3, 0, 0], [1, 1, 1, 1], [-1, 0, 0, 0]]])
+    found = tf.constant([[[0, 3, 0, 0.5], [0, 0, 0.1, 0], [2, 9, 9, 9.0]]])
+    with tf.GradientTape() as tape:
+        tape.watch(found)
+        loss = CoordinateLoss()(true, found)
+    assert float(loss) == pytest.approx((0.25 + 0.01) / 2)
+    np.testing.assert_allclose(tape.gradient(loss, found)[0], [[0, 0, 0, 0.5], [0, 0, 0.1, 0], [0, 0, 0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"hessian": "newton"}, ValueError, "hessian must be 'full' or 'gauss_newton', got 'newton'"),
+        ({"data_format": "NCHW"}, ValueError, "data_format must be"),
+        ({"grid": np.zeros((1, 2, 4, 4, 4))}, ValueError, r"grid must have rank 4 beside points of shape \[4, 4\]"),
+        ({"grid": np.full((2, 4, 4, 4), np.nan)}, tf.errors.InvalidArgumentError, "grid must be finite"),
+        ({"grid": np.zeros((1, 4, 4, 4))}, tf.errors.InvalidArgumentError, "channel does not exist"),
+        ({"sigma": [0.4]}, ValueError, "sigma must have as many atoms"),
+    ],
+)
+def test_bad_argument_is_named(change, error, text):
+    arguments = {"grid": np.zeros((2, 4, 4, 4)), "points": POINTS, "box": BOX, "sigma": 0.4, **change}
+    with pytest.raises(error, match=text):
+        refine_coords(arguments.pop("grid"), arguments.pop("points"), **arguments)
