@@ -1,0 +1,133 @@
+"""Found atoms as XYZ text and as RDKit molecules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDetermineBonds
+from rdkit.Geometry import Point3D
+
+from pg_tf.elements import ElementChannels, atomic_number
+
+# RDKit tries combinations of valences; molecules of drug size need some hundred of them.
+_MOST_COMBINATIONS = 100_000
+
+# Orders of the atoms to try: RDKit takes the first bond orders that fit, and which those are depends on the order.
+_ORDERS = 6
+
+
+def to_xyz(points: Any, elements: ElementChannels | Sequence[str], comment: str = "") -> str:
+    """One molecule in the XYZ format: the number of atoms, a comment, and a line with element and coordinates (Å) each.
+
+    Args:
+      points: `[A, 4]`, columns channel, x, y, z in Å. A negative channel marks padding and is left out.
+      elements: the element of each channel: an `ElementChannels`, or symbols such as `("C", "N", "O")`.
+      comment: the second line.
+
+    Raises:
+      ValueError: if the shape does not fit, a coordinate is not finite, the comment has more than one line, or a
+        channel does not stand for one element.
+    """
+    if "\n" in comment or "\r" in comment:
+        raise ValueError(f"comment must be one line, got {comment!r}")
+    symbols, coords = _atoms(points, elements)
+    lines = [f"{symbol:2s} {x:15.8f} {y:15.8f} {z:15.8f}" for symbol, (x, y, z) in zip(symbols, coords, strict=True)]
+    return "\n".join([str(len(lines)), comment, *lines]) + "\n"
+
+
+def to_rdkit(points: Any, elements: ElementChannels | Sequence[str], charge: int = 0) -> Chem.Mol:
+    """One molecule as an RDKit molecule with a conformer; bonds and their orders perceived by RDKit from the geometry.
+
+    `rdDetermineBonds` connects atoms that are close enough and then finds bond orders that fill all valences (Kim and
+    Kim, Bull. Korean Chem. Soc. 2015, doi 10.1002/bkcs.10334). Of the structures it finds for a few orders of the
+    atoms, that with the fewest formal charges is taken. All hydrogens must be among the points, for none is made up;
+    stereochemistry is that of the geometry.
+
+    Args:
+      points: as in `to_xyz`.
+      elements: as in `to_xyz`.
+      charge: total charge of the molecule.
+
+    Raises:
+      ValueError: as `to_xyz`; and if RDKit finds no bond orders that go with the geometry and the charge, which it says
+        of atoms missing or misplaced, of radicals and of metals.
+    """
+    symbols, coords = _atoms(points, elements)
+    if not symbols:
+        return Chem.Mol()
+    found: list[tuple[int, Chem.Mol]] = []
+    failures = []
+    for order in _orders([atomic_number(symbol) for symbol in symbols]):
+        try:
+            molecule = _bonded([symbols[atom] for atom in order], coords[order], charge)
+        except (ValueError, RuntimeError) as error:
+            failures.append(error)
+            continue
+        molecule = Chem.RenumberAtoms(molecule, np.argsort(order).tolist())
+        charges = sum(abs(atom.GetFormalCharge()) for atom in molecule.GetAtoms())
+        if charges == abs(charge):
+            return molecule
+        found.append((charges, molecule))
+    if found:
+        return min(found, key=lambda pair: pair[0])[1]
+    raise ValueError(
+        f"points: RDKit finds no bonds for {_formula(symbols)} with charge {charge} "
+        f"({str(failures[0]).splitlines()[0]}); check the charge, and whether atoms are missing or misplaced"
+    ) from failures[0]
+
+
+def _orders(numbers: list[int]) -> list[npt.NDArray[np.int64]]:
+    given = np.arange(len(numbers))
+    by_element = np.argsort(numbers, kind="stable")
+    rng = np.random.default_rng(0)
+    fixed = [given, given[::-1], by_element, by_element[::-1]]
+    return [*fixed, *(rng.permutation(len(numbers)) for _ in range(_ORDERS - len(fixed)))]
+
+
+def _bonded(symbols: list[str], coords: npt.NDArray[np.float64], charge: int) -> Chem.Mol:
+    molecule = Chem.RWMol()
+    conformer = Chem.Conformer(len(symbols))
+    for index, (symbol, xyz) in enumerate(zip(symbols, coords, strict=True)):
+        molecule.AddAtom(Chem.Atom(symbol))
+        conformer.SetAtomPosition(index, Point3D(*xyz.tolist()))
+    molecule.AddConformer(conformer)
+    with rdBase.BlockLogs():
+        rdDetermineBonds.DetermineBonds(molecule, charge=charge, maxIterations=_MOST_COMBINATIONS)
+        Chem.SanitizeMol(molecule)
+    return molecule.GetMol()
+
+
+def _formula(symbols: list[str]) -> str:
+    counts = {symbol: symbols.count(symbol) for symbol in sorted(set(symbols))}
+    return " ".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in counts.items())
+
+
+def _atoms(points: Any, elements: ElementChannels | Sequence[str]) -> tuple[list[str], npt.NDArray[np.float64]]:
+    """Element symbols and coordinates `[A, 3]` of points."""
+    if not isinstance(elements, ElementChannels):
+        elements = ElementChannels(tuple(elements) if not isinstance(elements, str) else (elements,))
+    array = np.asarray(points, np.float64)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"points must be one molecule, of shape [atoms, 4]; got {list(array.shape)}")
+    symbols = []
+    present = np.flatnonzero(array[:, 0] >= 0)
+    for atom in present:
+        channel = array[atom, 0]
+        if channel != int(channel) or channel >= elements.num_channels:
+            raise ValueError(
+                f"points: atom {atom} has channel {channel:g}; elements has channels 0 to {elements.num_channels - 1}"
+            )
+        name = elements.names[int(channel)]
+        if int(channel) == len(elements.symbols) or "+" in name:
+            raise ValueError(
+                f"points: atom {atom} is in channel {int(channel)}, {name!r}, which does not stand for one "
+                "element; use grids with a channel for each element"
+            )
+        symbols.append(name)
+    if (bad := np.flatnonzero(~np.isfinite(array[present]).all(axis=1))).size:
+        raise ValueError(f"points: atom {present[bad[0]]} is {array[present[bad[0]]].tolist()}; points must be finite")
+    return symbols, array[present, 1:]
