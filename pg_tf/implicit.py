@@ -8,6 +8,7 @@ for each molecule, however many steps led to the optimum.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -167,8 +168,8 @@ class GridToCoords(keras.layers.Layer):
       data_format: "channels_last" `[B, nx, ny, nz, C]` or "channels_first".
       hessian: as in `refine_coords`.
       floor: as in `refine_coords`.
-      name: of the layer.
-      **options: more arguments for `pg_tf.grid_to_coords`.
+      search: more arguments for `pg_tf.grid_to_coords`, such as `{"num_atoms": [2, 5]}`.
+      **layer_options: arguments of every Keras layer: name, dtype, trainable.
 
     Input shape:
       `[B, nx, ny, nz, C]` (channels_first: `[B, C, nx, ny, nz]`), and optionally `seeds` `[B, A, 4]`: atoms to begin
@@ -187,17 +188,16 @@ class GridToCoords(keras.layers.Layer):
         data_format: str = "channels_last",
         hessian: str = "full",
         floor: float = 1e-6,
-        name: str | None = None,
-        dtype: Any = None,
-        **options: Any,
+        search: Mapping[str, Any] | None = None,
+        **layer_options: Any,
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(**layer_options)
         self.box = Box(*(None if part is None else np.asarray(part, np.float64).tolist() for part in Box(*box)))
         self.sigma = float(sigma)
         self.data_format = data_format
         self.hessian = hessian
         self.floor = floor
-        self.options = options
+        self.search = dict(search or {})
         self.supports_jit = False
 
     def call(self, grid: Any, seeds: Any = None) -> tf.Tensor:
@@ -226,11 +226,11 @@ class GridToCoords(keras.layers.Layer):
             "data_format": self.data_format,
             "hessian": self.hessian,
             "floor": self.floor,
-            **self.options,
+            "search": self.search,
         }
 
     def _search(self, grid: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        found = grid_to_coords(grid, box=self.box, sigma=self.sigma, data_format=self.data_format, **self.options)
+        found = grid_to_coords(grid, box=self.box, sigma=self.sigma, data_format=self.data_format, **self.search)
         return found.points.to_tensor(-1.0, shape=[len(grid), None, 4]).numpy()
 
 

@@ -180,7 +180,7 @@ def test_network_that_displaces_atoms_learns_from_their_coordinates(rng):
     inputs = keras.Input((10, 10, 10, 2))
     convolution = keras.layers.Conv3D(2, 3, padding="same", use_bias=False)
     # Coordinates tell nothing of the mass, so the number of atoms is given.
-    to_coords = GridToCoords(box, SIGMA, num_atoms=[1, 1], max_steps=15)
+    to_coords = GridToCoords(box, SIGMA, search={"num_atoms": [1, 1], "max_steps": 15})
     model = keras.Model(inputs, to_coords(convolution(inputs)))
     convolution.set_weights([kernel])
     model.compile(optimizer=keras.optimizers.Adam(0.03), loss=CoordinateLoss())
@@ -190,13 +190,36 @@ def test_network_that_displaces_atoms_learns_from_their_coordinates(rng):
     assert history[-1] < 0.1 * before
 
 
-def test_layer_takes_seeds_and_survives_serialisation():
-    layer = GridToCoords(BOX, SIGMA, data_format="channels_first", floor=1e-5, max_steps=7)
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert copy.get_config() == layer.get_config()
+def test_layer_survives_saving_with_its_model(tmp_path):
+    inputs = keras.Input((*SHAPE, 2))
+    layer = GridToCoords(BOX, SIGMA, floor=1e-5, hessian="gauss_newton", search={"max_steps": 7}, name="atoms")
+    keras.Model(inputs, layer(inputs)).save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras")
+    assert copy.output_shape == (None, None, 4)
+    assert copy.get_layer("atoms").get_config() == layer.get_config()
+    assert copy(np.zeros((3, *SHAPE, 2), np.float32)).shape == (3, 0, 4)
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+def test_molecules_without_atoms_have_a_gradient_of_zero(padding):
+    points = np.full((2, padding, 4), -1, np.float32)
+    grid = tf.random.normal((2, 2, *SHAPE))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 4])])
+    def gradient(points):
+        with tf.GradientTape() as tape:
+            tape.watch(grid)
+            total = tf.reduce_sum(refine_coords(grid, points, box=BOX, sigma=SIGMA))
+        return tape.gradient(total, grid)
+
+    np.testing.assert_array_equal(gradient(points), np.zeros(grid.shape))
+
+
+def test_layer_takes_seeds():
+    layer = GridToCoords(BOX, SIGMA, data_format="channels_first")
     grid = tf.cast(grid_of(COORDS), tf.float32)[tf.newaxis]
     seeds = np.float32(np.concatenate([POINTS + np.float64([0, 0.05, 0, -0.05]), [[-1, 0, 0, 0]]])[np.newaxis])
-    points = copy(grid, seeds)
+    points = layer(grid, seeds)
     assert points.shape == (1, 5, 4)
     np.testing.assert_allclose(points[0, :4], POINTS, atol=2e-5)  # a float32 grid, and two atoms of a sigma apart
     np.testing.assert_array_equal(points[0, 4], [-1, 0, 0, 0])
