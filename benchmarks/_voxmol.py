@@ -3,7 +3,8 @@
 It does what VoxMol does (Pinheiro et al., 3D molecule generation by denoising voxel grids, NeurIPS 2023,
 arXiv:2306.07473): voxels below a quarter of a lone atom's peak are put to zero, voxels above all their 26 neighbours
 are atoms, and L-BFGS moves all atoms to the least squared error. The optimiser is SciPy's; this package's op and its
-gradient are inside, in float64, which is more than the rival has.
+gradient are inside, in float64, which is more than the rival has. VoxMol's own grids have a channel for each
+element and voxels of 0.25 Å, where strict maxima do well.
 """
 
 from __future__ import annotations
