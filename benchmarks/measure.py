@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 # Does its work once and returns the seconds that took: here, or in another process.
 Timed = Callable[[], float]
 
+_TOO_SLOW = 5
+
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
@@ -48,16 +50,16 @@ def interleave(runs: Mapping[str, Timed], seconds: float) -> dict[str, Timing]:
 
     Args:
       runs: the rivals by name.
-      seconds: time that each of them gets, and three runs at least; one whose first run takes longer than this is not
-        run again.
+      seconds: time that each of them gets, and three runs at least; one whose first run takes _TOO_SLOW times as long
+        is not run again.
 
     Returns:
       A `Timing` for each name.
     """
     first = {name: run() for name, run in runs.items()}
-    times: dict[str, list[float]] = {name: [took] if took > seconds else [] for name, took in first.items()}
+    times: dict[str, list[float]] = {name: [took] if took > _TOO_SLOW * seconds else [] for name, took in first.items()}
     spent = {name: sum(taken) for name, taken in times.items()}
-    least = {name: 1 if took > seconds else 3 for name, took in first.items()}
+    least = {name: 1 if took > _TOO_SLOW * seconds else 3 for name, took in first.items()}
     while waiting := [name for name in runs if spent[name] < seconds or len(times[name]) < least[name]]:
         name = min(waiting, key=spent.__getitem__)
         times[name].append(runs[name]())

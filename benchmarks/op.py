@@ -12,9 +12,8 @@ import pg_tf
 from benchmarks.workload import ELEMENTS, SIGMA, Workload
 from pg_tf import _library
 
-# Grids of at most this much are made in memory that the C library keeps: more is fresh memory from the system with
-# every call, and its page faults are timed too. `cases.batches` shows both.
-OUTPUT_BYTES = 16 << 20
+# Twice the last-level cache of a small server: grids of that much leave the caches, as in a pipeline.
+OUTPUT_BYTES = 64 << 20
 
 
 def batch_size(extent: int, voxel_bytes: int = 4) -> int:

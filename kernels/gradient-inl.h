@@ -145,6 +145,9 @@ PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], cons
   return moments;
 }
 
+// Half of a second-level cache.
+constexpr int64_t kPrefetchedBytes = int64_t{1} << 18;
+
 template <typename As, bool kSpread, typename T>
 PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, const GridLayout& layout,
                              const typename As::Stored* grid, T* scratch, const GradientArrays<T>& gradients) {
@@ -165,7 +168,14 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
     factor[d] = {arrays, arrays + room, arrays + 2 * room};
   }
 
+  // What follows is the grid of the next molecule, if any: it comes to the caches while this one is worked on. A larger one
+  // would push this one out.
+  const char* const next_grid = reinterpret_cast<const char*>(upstream.end);
+  const int64_t next_bytes = nx * ny * nz * layout.num_channels * static_cast<int64_t>(sizeof(typename As::Stored));
+  const int64_t share = next_bytes > kPrefetchedBytes ? 0 : next_bytes / (atoms.size + 1);
+
   for (int64_t a = 0; a < atoms.size; ++a) {
+    for (int64_t i = 0; i < share; i += 64) __builtin_prefetch(next_grid + a * share + i, 0, 2);
     T* const coords = gradients.coords + 3 * a;
     T* const weights = gradients.weights + atoms.weight_stride * a;
     T* const sigma = kSpread ? gradients.sigma + 3 * a : nullptr;
