@@ -9,14 +9,15 @@
 
 namespace {
 
-// Zeros a buffer past the caches: without reading its lines first, as plain stores do.
-void StreamZeros(char* to, size_t bytes) {
+// Fills a buffer past the caches: without reading its lines first, as plain stores do.
+void Stream(char* to, size_t bytes, float value) {
+  float* const floats = reinterpret_cast<float*>(to);
 #if defined(__AVX__)
-  for (size_t i = 0; i < bytes; i += 32) _mm256_stream_ps(reinterpret_cast<float*>(to + i), _mm256_setzero_ps());
+  for (size_t i = 0; i < bytes / 4; i += 8) _mm256_stream_ps(floats + i, _mm256_set1_ps(value));
 #elif defined(__SSE2__)
-  for (size_t i = 0; i < bytes; i += 16) _mm_stream_ps(reinterpret_cast<float*>(to + i), _mm_setzero_ps());
+  for (size_t i = 0; i < bytes / 4; i += 4) _mm_stream_ps(floats + i, _mm_set1_ps(value));
 #else
-  memset(to, 0, bytes);
+  for (size_t i = 0; i < bytes / 4; ++i) floats[i] = value;
 #endif
 }
 
@@ -24,9 +25,9 @@ void StreamZeros(char* to, size_t bytes) {
 
 extern "C" {
 
-// Zeros `buffers` buffers, `stride` bytes apart (0: the same one again and again), of `bytes` each, a multiple of 64.
-void stream_fill(char* base, size_t bytes, size_t stride, size_t buffers) {
-  for (size_t b = 0; b < buffers; ++b) StreamZeros(base + b * stride, bytes);
+// Fills `buffers` buffers, `stride` bytes apart (0: the same one again and again), of `bytes` each, a multiple of 64.
+void stream_fill(char* base, size_t bytes, size_t stride, size_t buffers, float value) {
+  for (size_t b = 0; b < buffers; ++b) Stream(base + b * stride, bytes, value);
 #if defined(__SSE2__)
   _mm_sfence();
 #endif
