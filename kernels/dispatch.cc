@@ -1,5 +1,6 @@
 #include "kernels/dispatch.h"
 
+#include <cstdlib>
 #include <cstring>
 
 namespace pg_tf {
@@ -40,6 +41,13 @@ const Level* ChooseLevel(const char* requested, std::string* error) {
     *error += std::string(" ") + level->name;
   }
   return nullptr;
+}
+
+const Level* ActiveLevel(std::string* error) {
+  static std::string* const reason = new std::string;
+  static const Level* const chosen = ChooseLevel(std::getenv("PG_TF_SIMD"), reason);
+  *error = chosen == nullptr ? "PG_TF_SIMD=" + *reason : "";
+  return chosen;
 }
 
 }  // namespace pg_tf

@@ -28,6 +28,9 @@ const KernelTable<T>& Table(const Level& level) {
   }
 }
 
+// The level that the environment variable PG_TF_SIMD names, chosen once per process; null, and the reason in `error`.
+const Level* ActiveLevel(std::string* error);
+
 }  // namespace pg_tf
 
 #endif  // PG_TF_KERNELS_DISPATCH_H_

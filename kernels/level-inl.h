@@ -15,6 +15,7 @@
 
 #include "kernels/forward-inl.h"
 #include "kernels/gradient-inl.h"
+#include "kernels/lennard_jones-inl.h"
 
 #define PG_TF_STRING(x) #x
 #define PG_TF_NAME(x) PG_TF_STRING(x)
@@ -27,8 +28,14 @@ constexpr KernelTable<T> Table() {
   return {Simd<T>::kLanes, Factors, Forward, Gradient};
 }
 
+template <typename T>
+constexpr LennardJonesTable<T> LennardJones() {
+  return {LennardJonesEnergy<T>, LennardJonesSourceGradient<T>};
+}
+
 extern const Level kLevel;
-const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(), Table<double>()};
+const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(), Table<double>(), LennardJones<float>(),
+                      LennardJones<double>()};
 
 }  // namespace PG_TF_LEVEL
 }  // namespace pg_tf

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "kernels/lennard_jones.h"
+
 namespace pg_tf {
 
 // The reach of one atom on one axis, in units that stay exact in float32 close to the atom. Edge j of the window lies
@@ -106,6 +108,8 @@ struct Level {
   const char* name;
   KernelTable<float> f32;
   KernelTable<double> f64;
+  LennardJonesTable<float> lennard_jones_f32;
+  LennardJonesTable<double> lennard_jones_f64;
 };
 
 }  // namespace pg_tf
