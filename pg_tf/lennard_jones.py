@@ -1,0 +1,307 @@
+"""Lennard-Jones energy grids: what a probe feels in the middle of each voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pg_tf import _library
+from pg_tf import box as boxes
+from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms
+from pg_tf.elements import SYMBOLS, atomic_number
+from pg_tf.force_fields import PROBES, UFF, ForceField, Probe
+from pg_tf.voxelize import _check_grid_shape
+
+_ops = _library.load()
+
+LARGEST_ENERGY = 1e24
+"""The largest `max_energy`, K: a probe within a hundredth of sigma of an atom. Derivatives there still fit float32."""
+
+_MIXINGS = ("lorentz-berthelot", "geometric", None)
+
+
+def lennard_jones(
+    coords: Any,
+    atomic_numbers: Any = None,
+    *,
+    probe: Any = "CH4",
+    force_field: ForceField = UFF,
+    sigma: Any = None,
+    epsilon: Any = None,
+    mixing: str | None = "lorentz-berthelot",
+    pairs: Mapping[str, tuple[float, float]] | None = None,
+    weights: Any = None,
+    grid_shape: int | Sequence[int] = 32,
+    cell: Any = None,
+    periodic: Any = None,
+    box: Any = None,
+    cutoff: float = 12.0,
+    shift: bool = False,
+    max_energy: float | None = 1e6,
+    dtype: Any = "float32",
+    with_gradient: bool = False,
+) -> Any:
+    """The energy of a probe at the centre of each voxel,
+
+        E(p) = sum over atoms and images with r < cutoff of 4 epsilon [(sigma / r)^12 - (sigma / r)^6],
+
+    r the distance from p, sigma and epsilon those of the pair of atom and probe (Zaman et al., ParticleGrid, 2022, III-A).
+
+    Example:
+
+        zeolite = pg_tf.structures.read_cif("MFI.cif")
+        energy = pg_tf.lennard_jones(**zeolite.atoms(), probe="CH4", grid_shape=(100, 100, 67))   # K
+
+    Args:
+      coords: atoms of one structure `[A, 3]`, a padded batch `[B, A, 3]` or a ragged batch `[B, (A), 3]`, Å. In a periodic
+        structure they may lie anywhere: only where they are modulo the lattice counts.
+      atomic_numbers: integers `[A]`, `[B, A]` or ragged `[B, (A)]`; 0 marks padding.
+      probe: a name in `pg_tf.force_fields.PROBES`, a `Probe`, or a pair (sigma in Å, epsilon in K), numbers or scalar tensors.
+      force_field: sigma and epsilon of each element.
+      sigma: instead of `atomic_numbers` and `force_field`: sigma of each atom, Å, a scalar or laid out as the atoms.
+      epsilon: likewise, K. An atom with an epsilon of 0 is not there.
+      mixing: from atom and probe to the pair. "lorentz-berthelot" is `(sigma_1 + sigma_2) / 2` and
+        `sqrt(epsilon_1 epsilon_2)`; "geometric" takes the geometric mean of both; None takes sigma and epsilon for those of the
+        pair as they are, and no probe.
+      pairs: (sigma, epsilon) of the probe with certain elements, by symbol, in place of what mixing gives.
+      weights: factors of each atom's energy, such as partial occupancies, at least 0: a scalar, or laid out as the atoms.
+      grid_shape: voxels along the three axes of the grid, or one number for all.
+      cell: rows are lattice vectors, Å: `[3, 3]` for all structures or `[B, 3, 3]`. Of any orientation and handedness, and as
+        skewed as may be.
+      periodic: for each lattice vector, whether the structure repeats along it: one flag or three. None: True with a cell,
+        False without one.
+      box: None puts the grid on the cell: voxel (i, j, k) has its centre at the fractional coordinates ((i + 1/2) / nx,
+        (j + 1/2) / ny, (k + 1/2) / nz). Otherwise an orthogonal box as in `voxelize`, anywhere in the crystal. Without cell and
+        box, that of `bounding_box`.
+      cutoff: Å.
+      shift: subtracts from each pair its energy at the cutoff, so that none jumps there.
+      max_energy: energies are clamped to plus and minus this, K; None is 1e24, as good as no bound. Nothing is ever infinite.
+      dtype: of the results, and of the arithmetic: float32 or float64. Coordinates, cells and boxes are taken in float64
+        either way.
+      with_gradient: also returns the gradient of the energy to the place of the probe; the force is its negative.
+
+    Returns:
+      Energies in K (divided by Boltzmann's constant), `[nx, ny, nz]`, with a leading batch axis unless `coords` is a single
+      structure; 0 where no atom is within the cutoff. With `with_gradient` a pair with gradients in K/Å,
+      `[..., nx, ny, nz, 3]`, Cartesian, 0 where the energy is clamped.
+      The energy is differentiable once with respect to coords, sigma, epsilon, weights, the probe, the box and the cell. The
+      derivative to the cell is at fixed Cartesian coords; that at fixed fractional ones comes of `coords = fractional @ cell`
+      under the same tape. Derivatives take no notice of jumps at the cutoff, and are 0 where the energy is clamped.
+
+    Raises:
+      ValueError: if a shape, name or static value does not fit, or an element has no parameters.
+      tf.errors.InvalidArgumentError: for bad values: coordinates that are not finite, a cell or box without volume, a cutoff
+        that reaches too many images, a grid too large for the memory. The text names the molecule, the atom and the value.
+    """
+    shape = _check_grid_shape(grid_shape)
+    dtype = _check_dtype(dtype)
+    layout, xyz = flat_atoms("coords", coords, 3, tf.float64)
+    if atomic_numbers is not None:
+        numbers = layout.flat("atomic_numbers", as_tensor("atomic_numbers", atomic_numbers, tf.int32), ())
+        xyz = tf.where((numbers > 0)[:, tf.newaxis], xyz, 0)
+    else:
+        numbers = None
+    pair_sigma, pair_epsilon = _pair_parameters(
+        layout, numbers, probe, force_field, sigma, epsilon, mixing, pairs, weights
+    )
+    flags = _check_periodic(periodic, cell)
+    lattice = tf.eye(3, batch_shape=[1], dtype=tf.float64) if cell is None else _cell(cell, layout)
+    origin, edges = _grid_frame(box, cell, lattice, coords, numbers, layout)
+    energy, gradient = _ops.pg_tf_lennard_jones(
+        xyz,
+        pair_sigma,
+        pair_epsilon,
+        layout.row_splits,
+        origin,
+        edges,
+        lattice,
+        tf.cast(cutoff, tf.float64),
+        tf.cast(LARGEST_ENERGY if max_energy is None else max_energy, tf.float64),
+        T=dtype,
+        grid_shape=shape,
+        periodic=flags,
+        shift=shift,
+        with_gradient=with_gradient,
+    )
+    energy = layout.batch(energy)
+    return (energy, layout.batch(_first_order_only(gradient))) if with_gradient else energy
+
+
+def _check_dtype(dtype: Any) -> tf.DType:
+    try:
+        result = tf.as_dtype(dtype)
+    except TypeError:
+        result = None
+    if result not in (tf.float32, tf.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    return result
+
+
+def _check_periodic(periodic: Any, cell: Any) -> list[bool]:
+    flags = np.asarray(cell is not None if periodic is None else periodic)
+    if flags.dtype != bool or flags.shape not in ((), (3,)):
+        raise ValueError(f"periodic must be a flag or three flags, got {periodic!r}")
+    result = np.broadcast_to(flags, 3).tolist()
+    if any(result) and cell is None:
+        raise ValueError("periodic: a structure can only repeat along the vectors of a cell; give cell as well")
+    return result
+
+
+def _cell(cell: Any, layout: AtomLayout) -> tf.Tensor:
+    cell = as_tensor("cell", cell, tf.float64)
+    if cell.shape.rank not in (2, 3) or not cell.shape[-2:].is_compatible_with([3, 3]):
+        raise ValueError(f"cell must have shape [3, 3] or [molecules, 3, 3], got {describe(cell)}")
+    if cell.shape.rank == 3 and layout.batch_size is not None and cell.shape[0] not in (1, layout.batch_size, None):
+        raise ValueError(
+            f"cell must be one for all or one for each of the {layout.batch_size} molecules, got {describe(cell)}"
+        )
+    return tf.reshape(cell, [-1, 3, 3])
+
+
+def _grid_frame(
+    box: Any, cell: Any, lattice: tf.Tensor, coords: Any, numbers: tf.Tensor | None, layout: AtomLayout
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Corner `[1 or B, 3]` and edges `[1 or B, 3, 3]` of the grid."""
+    if box is None and cell is not None:
+        return tf.zeros([1, 3], tf.float64), lattice
+    if box is None:
+        box = boxes.bounding_box
+    if callable(box):
+        channels = None if numbers is None else layout.unflatten(tf.where(numbers > 0, 0, -1))
+        box = box(coords, channels=channels)
+    used = boxes.batched(box, layout, tf.float64)
+    edges = tf.linalg.diag(used.lengths)
+    return used.origin, edges if used.rotation is None else tf.linalg.matmul(edges, used.rotation)
+
+
+def _pair_parameters(
+    layout: AtomLayout,
+    numbers: tf.Tensor | None,
+    probe: Any,
+    force_field: ForceField,
+    sigma: Any,
+    epsilon: Any,
+    mixing: str | None,
+    pairs: Mapping[str, tuple[float, float]] | None,
+    weights: Any,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sigma and epsilon of each flat atom with the probe; epsilon is 0 for padding."""
+    if mixing not in _MIXINGS:
+        raise ValueError(f"mixing must be one of {', '.join(map(repr, _MIXINGS))}; got {mixing!r}")
+    if (sigma is None) != (epsilon is None):
+        raise ValueError("sigma and epsilon must be given together, or neither")
+    if sigma is not None:
+        if pairs:
+            raise ValueError("pairs are by element, and go with atomic_numbers; they cannot be combined with sigma")
+        sigma, epsilon = _per_atom("sigma", sigma, layout), _per_atom("epsilon", epsilon, layout)
+        if numbers is not None:
+            sigma, epsilon = tf.where(numbers > 0, sigma, 0), tf.where(numbers > 0, epsilon, 0)
+    elif numbers is None:
+        raise ValueError("give atomic_numbers, or sigma and epsilon of each atom")
+    else:
+        overridden = force_field.replace({} if pairs is None else pairs, force_field.name)
+        if tf.is_tensor(numbers) and hasattr(numbers, "numpy"):
+            overridden.check(numbers.numpy(), layout.row_splits.numpy())
+        # Where the values are not known yet, the op finds the NaN of an element without parameters.
+        index = tf.clip_by_value(numbers, -1, len(SYMBOLS)) + 1
+        sigma, epsilon = (
+            tf.gather(tf.constant(np.pad(table, 1, constant_values=np.nan)), index)
+            for table in (force_field.sigma, force_field.epsilon)
+        )
+    if mixing is not None:
+        sigma, epsilon = _mixed(sigma, epsilon, _checked_probe(probe), mixing)
+        if numbers is not None:
+            epsilon = tf.where(numbers == 0, 0, epsilon)
+    for symbol, (pair_sigma, pair_epsilon) in (pairs or {}).items():
+        of_element = numbers == atomic_number(symbol)
+        sigma, epsilon = tf.where(of_element, pair_sigma, sigma), tf.where(of_element, pair_epsilon, epsilon)
+    if weights is not None:
+        factor = _per_atom("weights", weights, layout)
+        epsilon *= factor if numbers is None else tf.where(numbers == 0, 0, factor)
+    return sigma, epsilon
+
+
+def _per_atom(name: str, value: Any, layout: AtomLayout) -> tf.Tensor:
+    value = as_tensor(name, value, tf.float64)
+    return tf.fill(tf.cast(layout.row_splits[-1:], tf.int32), value) if value.shape.rank == 0 else layout.flat(name, value, ())
+
+
+def _checked_probe(probe: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    if isinstance(probe, str):
+        if probe not in PROBES:
+            raise ValueError(f"probe must be a (sigma, epsilon) or one of {', '.join(PROBES)}; got {probe!r}")
+        probe = PROBES[probe]
+    try:
+        sigma, epsilon = probe[:2] if isinstance(probe, Probe) else probe
+    except (TypeError, ValueError):
+        raise ValueError(f"probe must be a name or a pair (sigma, epsilon), got {probe!r}") from None
+    sigma, epsilon = as_tensor("probe: sigma", sigma, tf.float64), as_tensor("probe: epsilon", epsilon, tf.float64)
+    for name, value in (("sigma", sigma), ("epsilon", epsilon)):
+        if value.shape.rank != 0:
+            raise ValueError(f"probe: {name} must be a scalar, got {describe(value)}")
+        if hasattr(value, "numpy") and not (value.numpy() >= 0 and np.isfinite(value.numpy())):
+            raise ValueError(f"probe: {name} must be finite and at least 0, got {value.numpy()}")
+    return sigma, epsilon
+
+
+def _mixed(
+    sigma: tf.Tensor, epsilon: tf.Tensor, probe: tuple[tf.Tensor, tf.Tensor], mixing: str
+) -> tuple[tf.Tensor, tf.Tensor]:
+    if mixing == "lorentz-berthelot":
+        return (sigma + probe[0]) / 2, _geometric_mean(epsilon, probe[1])
+    return _geometric_mean(sigma, probe[0]), _geometric_mean(epsilon, probe[1])
+
+
+def _geometric_mean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """With a derivative of 0, and not an infinite one, where either is 0. What is negative stays NaN, for the op to refuse."""
+    product = a * b
+    return tf.where(product == 0, 0, tf.sqrt(tf.where(product == 0, 1, product)))
+
+
+@tf.custom_gradient
+def _first_order_only(values: tf.Tensor) -> Any:
+    def gradient(*_: tf.Tensor) -> Any:
+        raise NotImplementedError(
+            "lennard_jones: the gradient that with_gradient returns cannot be differentiated; the energy can"
+        )
+
+    return tf.identity(values), gradient
+
+
+@tf.RegisterGradient("PgTf>LennardJones")
+def _lennard_jones_gradient(op: tf.Operation, to_energy: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor | None]:
+    coords, _, _, row_splits, origin, edges, cell, _, max_energy = op.inputs
+    inside = tf.abs(op.outputs[0]) < tf.cast(max_energy, to_energy.dtype)
+    to_coords, to_sigma, to_epsilon, to_edges, to_cell = _ops.pg_tf_lennard_jones_grad(
+        *op.inputs[:8],
+        tf.where(inside, to_energy, 0),
+        periodic=op.get_attr("periodic"),
+        shift=op.get_attr("shift"),
+    )
+
+    def of_molecule(per_atom: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+        batch_size = tf.shape(row_splits)[0] - 1
+        molecule = tf.repeat(tf.range(batch_size), row_splits[1:] - row_splits[:-1])
+        values = tf.math.unsorted_segment_sum(per_atom, molecule, batch_size)
+        one_for_all = tf.shape(like)[0] != batch_size
+        return tf.cond(one_for_all, lambda: tf.reduce_sum(values, axis=0, keepdims=True), lambda: values)
+
+    return [
+        to_coords,
+        to_sigma,
+        to_epsilon,
+        None,
+        of_molecule(-to_coords, origin),
+        of_molecule(to_edges, edges),
+        of_molecule(to_cell, cell),
+        None,
+        None,
+    ]
+
+
+@tf.RegisterGradient("PgTf>LennardJonesGrad")
+def _no_second_gradient(op: tf.Operation, *_: tf.Tensor) -> Any:
+    raise NotImplementedError("lennard_jones: only first derivatives are known")
