@@ -7,6 +7,7 @@ from pg_tf.augment import augment, random_motion
 from pg_tf.box import Box, bounding_box, centered_box, principal_axes
 from pg_tf.elements import ElementChannels
 from pg_tf.invert import Inversion, grid_to_coords
+from pg_tf.lennard_jones import lennard_jones
 from pg_tf.points import Voxelizer, coord_to_grid, split_points
 from pg_tf.voxelize import simd_levels, voxelize
 
@@ -20,6 +21,7 @@ __all__ = [
     "centered_box",
     "coord_to_grid",
     "grid_to_coords",
+    "lennard_jones",
     "principal_axes",
     "random_motion",
     "simd_levels",
@@ -28,7 +30,18 @@ __all__ = [
 ]
 
 # Imported when they are first used: what only some programs need takes seconds to load.
-_SUBMODULES = ("callbacks", "datasets", "dense", "implicit", "metrics", "models", "plot")
+_SUBMODULES = (
+    "adsorption",
+    "callbacks",
+    "datasets",
+    "dense",
+    "force_fields",
+    "implicit",
+    "metrics",
+    "models",
+    "plot",
+    "structures",
+)
 
 
 def __getattr__(name: str) -> Any:

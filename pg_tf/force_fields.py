@@ -47,8 +47,8 @@ class ForceField:
         for symbol, values in self.parameters.items():
             if np.shape(values) != (2,) or not (np.isfinite(values).all() and min(values) >= 0):
                 raise ValueError(
-                    f"parameters: {symbol} of {self.name!r} must have a sigma (Å) and an epsilon (K) that are finite and "
-                    f"not negative, got {values!r}"
+                    f"parameters: {symbol} of {self.name!r} must have a sigma (Å) and an epsilon (K) that are finite "
+                    f"and not negative, got {values!r}"
                 )
             table[:, atomic_number(symbol)] = values
         table.flags.writeable = False
@@ -82,7 +82,8 @@ class ForceField:
             raise ValueError(f"atomic_numbers: {place} has {number}; an atomic number is 1 to {len(SYMBOLS) - 1}")
         raise ValueError(
             f"atomic_numbers: {place} is {SYMBOLS[number]} (atomic number {number}), for which the force field "
-            f"{self.name!r} has no parameters; add them with force_field.replace({{{SYMBOLS[number]!r}: (sigma, epsilon)}})"
+            f"{self.name!r} has no parameters; add them with "
+            f"force_field.replace({{{SYMBOLS[number]!r}: (sigma, epsilon)}})"
         )
 
 
@@ -114,9 +115,9 @@ def _uff() -> dict[str, tuple[float, float]]:
 
 
 UFF = ForceField("UFF", _uff(), "Rappé et al., J. Am. Chem. Soc. 114, 10024 (1992), doi:10.1021/ja00051a040")
-"""The universal force field: all elements from hydrogen to lawrencium. UFF itself takes geometric means for both parameters
-of a pair; `lennard_jones(mixing="geometric")` does so, and its default, Lorentz-Berthelot, is what most studies of
-adsorption combine it with."""
+"""The universal force field: all elements from hydrogen to lawrencium. UFF itself takes geometric means for both
+parameters of a pair; `lennard_jones(mixing="geometric")` does so, and its default, Lorentz-Berthelot, is what most
+studies of adsorption combine it with."""
 
 TRAPPE_ZEO = ForceField(
     "TraPPE-zeo",
@@ -156,5 +157,5 @@ PROBES: dict[str, Probe] = {
     "Kr": Probe(3.6274, 162.58, _NOBLE),
     "Xe": Probe(3.9011, 227.55, _NOBLE),
 }
-"""Common probes. CH4 and H2 are whole molecules; N_N2, C_CO2 and O_CO2 are single atoms of theirs, without the charges that
-N2 and CO2 also have."""
+"""Common probes. CH4 and H2 are whole molecules; N_N2, C_CO2 and O_CO2 are single atoms of theirs, without the charges
+that N2 and CO2 also have."""

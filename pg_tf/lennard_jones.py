@@ -48,7 +48,8 @@ def lennard_jones(
 
         E(p) = sum over atoms and images with r < cutoff of 4 epsilon [(sigma / r)^12 - (sigma / r)^6],
 
-    r the distance from p, sigma and epsilon those of the pair of atom and probe (Zaman et al., ParticleGrid, 2022, III-A).
+    r the distance from p, sigma and epsilon those of the pair of atom and probe (Zaman et al., ParticleGrid, 2022,
+    III-A).
 
     Example:
 
@@ -56,45 +57,50 @@ def lennard_jones(
         energy = pg_tf.lennard_jones(**zeolite.atoms(), probe="CH4", grid_shape=(100, 100, 67))   # K
 
     Args:
-      coords: atoms of one structure `[A, 3]`, a padded batch `[B, A, 3]` or a ragged batch `[B, (A), 3]`, Å. In a periodic
-        structure they may lie anywhere: only where they are modulo the lattice counts.
+      coords: atoms of one structure `[A, 3]`, a padded batch `[B, A, 3]` or a ragged batch `[B, (A), 3]`, Å. In a
+        periodic structure they may lie anywhere: only where they are modulo the lattice counts.
       atomic_numbers: integers `[A]`, `[B, A]` or ragged `[B, (A)]`; 0 marks padding.
-      probe: a name in `pg_tf.force_fields.PROBES`, a `Probe`, or a pair (sigma in Å, epsilon in K), numbers or scalar tensors.
+      probe: a name in `pg_tf.force_fields.PROBES`, a `Probe`, or a pair (sigma in Å, epsilon in K), numbers or scalar
+        tensors.
       force_field: sigma and epsilon of each element.
       sigma: instead of `atomic_numbers` and `force_field`: sigma of each atom, Å, a scalar or laid out as the atoms.
       epsilon: likewise, K. An atom with an epsilon of 0 is not there.
       mixing: from atom and probe to the pair. "lorentz-berthelot" is `(sigma_1 + sigma_2) / 2` and
-        `sqrt(epsilon_1 epsilon_2)`; "geometric" takes the geometric mean of both; None takes sigma and epsilon for those of the
-        pair as they are, and no probe.
+        `sqrt(epsilon_1 epsilon_2)`; "geometric" takes the geometric mean of both; None takes sigma and epsilon for
+        those of the pair as they are, and no probe.
       pairs: (sigma, epsilon) of the probe with certain elements, by symbol, in place of what mixing gives.
-      weights: factors of each atom's energy, such as partial occupancies, at least 0: a scalar, or laid out as the atoms.
+      weights: factors of each atom's energy, such as partial occupancies, at least 0: a scalar, or laid out as the
+        atoms.
       grid_shape: voxels along the three axes of the grid, or one number for all.
-      cell: rows are lattice vectors, Å: `[3, 3]` for all structures or `[B, 3, 3]`. Of any orientation and handedness, and as
-        skewed as may be.
-      periodic: for each lattice vector, whether the structure repeats along it: one flag or three. None: True with a cell,
-        False without one.
+      cell: rows are lattice vectors, Å: `[3, 3]` for all structures or `[B, 3, 3]`. Of any orientation and handedness,
+        and as skewed as may be.
+      periodic: for each lattice vector, whether the structure repeats along it: one flag or three. None: True with a
+        cell, False without one.
       box: None puts the grid on the cell: voxel (i, j, k) has its centre at the fractional coordinates ((i + 1/2) / nx,
-        (j + 1/2) / ny, (k + 1/2) / nz). Otherwise an orthogonal box as in `voxelize`, anywhere in the crystal. Without cell and
-        box, that of `bounding_box`.
+        (j + 1/2) / ny, (k + 1/2) / nz). Otherwise an orthogonal box as in `voxelize`, anywhere in the crystal. Without
+        cell and box, that of `bounding_box`.
       cutoff: Å.
       shift: subtracts from each pair its energy at the cutoff, so that none jumps there.
-      max_energy: energies are clamped to plus and minus this, K; None is 1e24, as good as no bound. Nothing is ever infinite.
-      dtype: of the results, and of the arithmetic: float32 or float64. Coordinates, cells and boxes are taken in float64
-        either way.
+      max_energy: energies are clamped to plus and minus this, K; None is 1e24, as good as no bound. Nothing is ever
+        infinite.
+      dtype: of the results, and of the arithmetic: float32 or float64. Coordinates, cells and boxes are taken in
+        float64 either way.
       with_gradient: also returns the gradient of the energy to the place of the probe; the force is its negative.
 
     Returns:
-      Energies in K (divided by Boltzmann's constant), `[nx, ny, nz]`, with a leading batch axis unless `coords` is a single
-      structure; 0 where no atom is within the cutoff. With `with_gradient` a pair with gradients in K/Å,
+      Energies in K (divided by Boltzmann's constant), `[nx, ny, nz]`, with a leading batch axis unless `coords` is a
+      single structure; 0 where no atom is within the cutoff. With `with_gradient` a pair with gradients in K/Å,
       `[..., nx, ny, nz, 3]`, Cartesian, 0 where the energy is clamped.
-      The energy is differentiable once with respect to coords, sigma, epsilon, weights, the probe, the box and the cell. The
-      derivative to the cell is at fixed Cartesian coords; that at fixed fractional ones comes of `coords = fractional @ cell`
-      under the same tape. Derivatives take no notice of jumps at the cutoff, and are 0 where the energy is clamped.
+      The energy is differentiable once with respect to coords, sigma, epsilon, weights, the probe, the box and the
+      cell. The derivative to the cell is at fixed Cartesian coords; that at fixed fractional ones comes of `coords =
+      fractional @ cell` under the same tape. Derivatives take no notice of jumps at the cutoff, and are 0 where the
+      energy is clamped.
 
     Raises:
       ValueError: if a shape, name or static value does not fit, or an element has no parameters.
-      tf.errors.InvalidArgumentError: for bad values: coordinates that are not finite, a cell or box without volume, a cutoff
-        that reaches too many images, a grid too large for the memory. The text names the molecule, the atom and the value.
+      tf.errors.InvalidArgumentError: for bad values: coordinates that are not finite, a cell or box without volume, a
+        cutoff that reaches too many images, a grid too large for the memory. The text names the molecule, the atom and
+        the value.
     """
     shape = _check_grid_shape(grid_shape)
     dtype = _check_dtype(dtype)
@@ -226,7 +232,11 @@ def _pair_parameters(
 
 def _per_atom(name: str, value: Any, layout: AtomLayout) -> tf.Tensor:
     value = as_tensor(name, value, tf.float64)
-    return tf.fill(tf.cast(layout.row_splits[-1:], tf.int32), value) if value.shape.rank == 0 else layout.flat(name, value, ())
+    return (
+        tf.fill(tf.cast(layout.row_splits[-1:], tf.int32), value)
+        if value.shape.rank == 0
+        else layout.flat(name, value, ())
+    )
 
 
 def _checked_probe(probe: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -256,7 +266,8 @@ def _mixed(
 
 
 def _geometric_mean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """With a derivative of 0, and not an infinite one, where either is 0. What is negative stays NaN, for the op to refuse."""
+    """With a derivative of 0, and not an infinite one, where either is 0. What is negative stays NaN, for the op to
+    refuse."""
     product = a * b
     return tf.where(product == 0, 0, tf.sqrt(tf.where(product == 0, 1, product)))
 
@@ -273,7 +284,7 @@ def _first_order_only(values: tf.Tensor) -> Any:
 
 @tf.RegisterGradient("PgTf>LennardJones")
 def _lennard_jones_gradient(op: tf.Operation, to_energy: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor | None]:
-    coords, _, _, row_splits, origin, edges, cell, _, max_energy = op.inputs
+    _, _, _, row_splits, origin, edges, cell, _, max_energy = op.inputs
     inside = tf.abs(op.outputs[0]) < tf.cast(max_energy, to_energy.dtype)
     to_coords, to_sigma, to_epsilon, to_edges, to_cell = _ops.pg_tf_lennard_jones_grad(
         *op.inputs[:8],

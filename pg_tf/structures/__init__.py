@@ -1,0 +1,21 @@
+"""Crystals and molecules from files and from other libraries; every reader yields a `Structure`."""
+
+from pg_tf.structures._ase import from_ase, read_poscar, read_xyz, to_ase
+from pg_tf.structures.cif import read_cif
+from pg_tf.structures.objects import from_pymatgen, from_rdkit
+from pg_tf.structures.pdb import read_pdb
+from pg_tf.structures.read import read_structure
+from pg_tf.structures.structure import Structure
+
+__all__ = [
+    "Structure",
+    "from_ase",
+    "from_pymatgen",
+    "from_rdkit",
+    "read_cif",
+    "read_pdb",
+    "read_poscar",
+    "read_structure",
+    "read_xyz",
+    "to_ase",
+]

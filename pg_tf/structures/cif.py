@@ -1,0 +1,229 @@
+"""Crystal structures from CIF files, symmetry expanded."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterator
+
+import gemmi
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from pg_tf.datasets._collect import Path, open_text
+from pg_tf.elements import SYMBOLS
+from pg_tf.structures.structure import CLOSEST, Structure
+
+# Images of a partly occupied site that are further apart than this are two places of a disordered atom, Å.
+_CLOSEST_PARTIAL = 0.1
+
+# Shared places: how far the occupancies may add up beyond 1 by rounding.
+_OCCUPANCY_SLACK = 0.02
+
+# Relative deviation of the composition from the formula that rounded occupancies explain.
+_FORMULA_SLACK = 0.02
+
+
+def read_cif(path: Path, *, block: str | None = None, strict: bool = False) -> Structure:
+    """Reads one crystal structure of a CIF file: all atoms of one cell, by the symmetry operations in the file or,
+    where it lists none, by those of the space group that it names.
+
+    Partial occupancies become weights; a place that several elements share has one atom for each. Deuterium is
+    hydrogen. The cell has a along x and b in the xy plane; coordinates are those of the file and its symmetry, not
+    wrapped.
+
+    Args:
+      path: `.cif` or `.cif.gz`.
+      block: name of the data block; None takes the first that has atoms.
+      strict: raise where otherwise a warning is given: the composition is not what the formula in the file says
+        (hydrogen atoms without coordinates are the usual cause), there is no symmetry in the file, or several blocks
+        have atoms.
+
+    Raises:
+      ValueError: if the file is damaged, has no atoms with fractional coordinates, no cell, symmetry that cannot be
+        read, an atom that is no element, or atoms that lie on one another and do not share their place by occupancy.
+      OSError: if the file cannot be opened.
+    """
+
+    def doubt(cause: str) -> None:
+        if strict:
+            raise ValueError(f"path: {path}: {cause}")
+        warnings.warn(f"{path}: {cause}", stacklevel=3)
+
+    try:
+        document = _document(path)
+        chosen = _block(document, block, doubt)
+        small = gemmi.make_small_structure_from_block(chosen)
+        cell = np.array(small.cell.orth.mat.tolist()).T
+        if not small.cell.is_crystal():
+            raise ValueError("it has no cell lengths and angles")
+        operations = _operations(small, chosen, doubt)
+        numbers, fractional, weights, labels = _expand(small, operations, cell)
+        _check_overlaps(fractional, weights, labels, cell)
+        structure = Structure(numbers, fractional @ cell, cell, weights=weights, name=chosen.name)
+    except (ValueError, RuntimeError) as error:
+        text = str(error)
+        raise ValueError(text if text.startswith("path: ") else f"path: {path}: {text}") from error
+    for cause in _formula_doubts(chosen, structure):
+        doubt(cause)
+    return structure
+
+
+def is_mmcif(path: Path) -> bool:
+    """Whether a CIF file is a macromolecular one: with Cartesian coordinates under `_atom_site.`."""
+    try:
+        return any(block.find_values("_atom_site.Cartn_x") for block in _document(path))
+    except ValueError:
+        return False
+
+
+def _document(path: Path) -> gemmi.cif.Document:
+    with open_text(path) as file:
+        try:
+            return gemmi.cif.read_string(file.read())
+        except (ValueError, RuntimeError, EOFError) as error:
+            raise ValueError(f"path: {path} is not a CIF file: {error}") from error
+
+
+def _block(document: gemmi.cif.Document, name: str | None, doubt: Callable[[str], None]) -> gemmi.cif.Block:
+    if name is not None:
+        block = document.find_block(name)
+        if block is None:
+            raise ValueError(f"it has no block {name!r}; it has {', '.join(b.name for b in document) or 'none'}")
+        return block
+    with_atoms = [b for b in document if len(b.find_values("_atom_site_fract_x"))]
+    if not with_atoms:
+        raise ValueError("no block of it has atoms with fractional coordinates")
+    if len(with_atoms) > 1:
+        names = ", ".join(b.name for b in with_atoms)
+        doubt(f"several blocks have atoms, {names}; the first is read, or name one as block")
+    return with_atoms[0]
+
+
+def _operations(
+    small: gemmi.SmallStructure, block: gemmi.cif.Block, doubt: Callable[[str], None]
+) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Rotation and translation of each operation, in fractional coordinates."""
+    if small.symops:
+        try:
+            operations = [gemmi.Op(text.strip().strip("'\"")) for text in small.symops]
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"its symmetry operations cannot be read: {error}") from error
+    elif small.spacegroup is not None:
+        operations = list(small.spacegroup.operations())
+    else:
+        named = small.spacegroup_hm or small.spacegroup_hall or small.spacegroup_number
+        if named:
+            raise ValueError(f"it lists no symmetry operations, and its space group, {named}, is not a known one")
+        doubt("it says nothing about symmetry; the atoms are taken for those of the whole cell")
+        operations = [gemmi.Op("x,y,z")]
+    scale = 1.0 / gemmi.Op.DEN
+    return [(np.array(op.rot, float) * scale, np.array(op.tran, float) * scale) for op in operations]
+
+
+def _expand(
+    small: gemmi.SmallStructure,
+    operations: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
+    cell: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.float64], list[str]]:
+    numbers: list[int] = []
+    places: list[npt.NDArray[np.float64]] = []
+    weights: list[float] = []
+    labels: list[str] = []
+    for site in small.sites:
+        if site.occ == 0:
+            continue
+        position = np.array(site.fract.tolist())
+        if not np.isfinite(position).all():
+            raise ValueError(f"site {site.label} has no coordinates")
+        closest = CLOSEST if site.occ >= 1 else _CLOSEST_PARTIAL
+        images = np.array([rotation @ position + shift for rotation, shift in operations])
+        kept: list[npt.NDArray[np.float64]] = []
+        for image in images:
+            apart = np.array(kept).reshape(-1, 3) - image
+            if not (np.linalg.norm((apart - np.round(apart)) @ cell, axis=1) < closest).any():
+                kept.append(image)
+        numbers += [_atomic_number(site)] * len(kept)
+        places += kept
+        weights += [round(site.occ, 6)] * len(kept)
+        labels += [site.label] * len(kept)
+    return np.array(numbers, np.int32), np.array(places).reshape(-1, 3), np.array(weights, float), labels
+
+
+def _atomic_number(site: gemmi.SmallStructure.Site) -> int:
+    # Where the type is left out, the label tells it; the water of the American Mineralogist's files is no tungsten.
+    if not site.type_symbol and re.match(r"wat(er)?\d*$", site.label, re.IGNORECASE):
+        return 8
+    number = site.element.atomic_number
+    if not 1 <= number < len(SYMBOLS):
+        raise ValueError(f"site {site.label} ({site.type_symbol or 'no type symbol'}) is no element")
+    return number
+
+
+def _check_overlaps(
+    fractional: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    labels: list[str],
+    cell: npt.NDArray[np.float64],
+) -> None:
+    """Raises where atoms closer than `CLOSEST` are occupied more than once together."""
+    if not len(fractional):
+        return
+    wrapped = fractional - np.floor(fractional)
+    margin = CLOSEST * np.linalg.norm(np.linalg.inv(cell), axis=0)
+    owner = np.arange(len(wrapped))
+    points, owners = [wrapped], [owner]
+    for shift in np.ndindex(3, 3, 3):
+        moved = wrapped + np.array(shift) - 1
+        near = ((moved > -margin) & (moved < 1 + margin)).all(axis=1)
+        if shift != (1, 1, 1) and near.any():
+            points.append(moved[near])
+            owners.append(owner[near])
+    all_owners = np.concatenate(owners)
+    tree = cKDTree(np.concatenate(points) @ cell)
+    for atom, found in enumerate(tree.query_ball_point(wrapped @ cell, CLOSEST)):
+        others = set(all_owners[found].tolist()) | {atom}
+        total = float(weights[sorted(others)].sum())
+        if len(others) > 1 and total > 1 + _OCCUPANCY_SLACK:
+            names = ", ".join(sorted({labels[i] for i in others}))
+            raise ValueError(
+                f"{len(others)} atoms of {names} lie within {CLOSEST} Å of one another with occupancies that add up to "
+                f"{total:g}: a place listed twice, alternatives without occupancies, or symmetry that does not fit"
+            )
+
+
+def _formula_doubts(block: gemmi.cif.Block, structure: Structure) -> Iterator[str]:
+    text = gemmi.cif.as_string(block.find_value("_chemical_formula_sum") or "").strip()
+    formula = _parsed_formula(text)
+    if not formula:
+        return
+    found = structure.composition
+    formulas = sorted(found[symbol] / count for symbol, count in formula.items() if symbol in found)
+    units = formulas[len(formulas) // 2] if formulas else math.nan
+    if set(found) != set(formula) or not all(
+        math.isclose(found[symbol], units * count, rel_tol=_FORMULA_SLACK) for symbol, count in formula.items()
+    ):
+        missing = ", ".join(symbol for symbol in formula if symbol not in found)
+        yield f"its formula is {text}, and its atoms give {structure.formula}" + (
+            f": there are no coordinates of {missing}" if missing else ""
+        )
+        return
+    given = gemmi.cif.as_number(block.find_value("_cell_formula_units_Z") or "?")
+    if given > 0 and not math.isclose(given, units, rel_tol=_FORMULA_SLACK):
+        yield f"it says that there are {given:g} formula units of {text} in the cell, and its atoms make {units:g}"
+
+
+def _parsed_formula(text: str) -> dict[str, float]:
+    """Counts of a formula such as 'C10 H10 Fe'; empty where it is none."""
+    counts: dict[str, float] = {}
+    for part in text.split():
+        match = re.fullmatch(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?", part)
+        if match is None:
+            return {}
+        symbol = "H" if match[1] in ("D", "T") else match[1]
+        if symbol not in SYMBOLS:
+            return {}
+        counts[symbol] = counts.get(symbol, 0.0) + float(match[2] or 1)
+    return {symbol: count for symbol, count in counts.items() if count > 0}

@@ -1,0 +1,120 @@
+"""Macromolecules from PDB and mmCIF files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gemmi
+import numpy as np
+
+from pg_tf.datasets._collect import Path, open_text
+from pg_tf.elements import SYMBOLS
+from pg_tf.structures.structure import Structure
+
+_ALTERNATES = ("highest", "all")
+
+
+def read_pdb(path: Path, *, model: int = 1, alternates: str = "highest", unit_cell: bool = False) -> Structure:
+    """Reads the atoms of a PDB or mmCIF file, waters and ligands as well. Hydrogens that are not in the file are not
+    added.
+
+    Args:
+      path: the file, plain or gzipped; which of the two it is, its content tells.
+      model: which model, counted from 1.
+      alternates: of residues with alternate locations, "highest" reads the one with the highest occupancy, with a
+        weight of 1 (of equal ones the first letter); "all" reads all, weighted by their occupancies. Other partly
+        occupied atoms are weighted either way.
+      unit_cell: False reads the molecules as they stand, without a lattice. True makes all molecules of the crystal's
+        cell by its symmetry.
+
+    Raises:
+      ValueError: if the file is damaged or has no atoms, there is no such model, an atom is no element, or `unit_cell`
+        is asked for and the file has no cell or space group.
+      OSError: if the file cannot be opened.
+    """
+    if alternates not in _ALTERNATES:
+        raise ValueError(f"alternates: must be one of {', '.join(map(repr, _ALTERNATES))}; got {alternates!r}")
+    try:
+        content = _parsed(path)
+        entry = "_entry.id"
+        name = content.info[entry] if entry in list(content.info) else ""
+        models = {index + 1: part for index, part in enumerate(content)}
+        if model not in models:
+            raise ValueError(f"it has no model {model}; it has {len(models)}")
+        numbers, coords, weights = [], [], []
+        for place, atom, weight in _atoms(models[model], alternates):
+            number = atom.element.atomic_number
+            if not 1 <= number < len(SYMBOLS):
+                raise ValueError(f"atom {atom.name} of {place} is no element")
+            numbers.append(number)
+            coords.append(atom.pos.tolist())
+            weights.append(round(weight, 6))  # kept in single precision by the parser
+        if not numbers:
+            raise ValueError("it has no atoms")
+        one = Structure(np.array(numbers, np.int32), np.array(coords), weights=np.array(weights), name=name)
+        return _in_cell(one, content) if unit_cell else one
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"path: {path}: {error}") from error
+
+
+def _parsed(path: Path) -> gemmi.Structure:
+    with open_text(path) as file:
+        text = file.read()
+    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    if first.lower().startswith("data_"):
+        document = gemmi.cif.read_string(text)
+        blocks = [block for block in document if block.find_values("_atom_site.Cartn_x")]
+        if not blocks:
+            raise ValueError("no block of it has atoms under _atom_site.Cartn_x; crystals of small molecules: read_cif")
+        return gemmi.make_structure_from_block(blocks[0])
+    return gemmi.read_pdb_string(text)
+
+
+def _atoms(model: gemmi.Model, alternates: str) -> Iterator[tuple[str, gemmi.Atom, float]]:
+    """Place, atom and weight of each atom that is wanted."""
+    for chain in model:
+        # Residues that share a number are alternatives too: another amino acid at the same place.
+        for group in _by_number(chain):
+            occupancies: dict[str, float] = {}
+            for residue in group:
+                for atom in residue:
+                    if atom.has_altloc():
+                        occupancies[atom.altloc] = max(occupancies.get(atom.altloc, 0.0), atom.occ)
+            best = min(occupancies, key=lambda letter: (-occupancies[letter], letter), default=None)
+            for residue in group:
+                for atom in residue:
+                    place = f"chain {chain.name}, {residue.name} {residue.seqid}"
+                    if not atom.has_altloc() or alternates == "all":
+                        yield place, atom, atom.occ
+                    elif atom.altloc == best:
+                        yield place, atom, 1.0
+
+
+def _by_number(chain: gemmi.Chain) -> Iterator[list[gemmi.Residue]]:
+    group: list[gemmi.Residue] = []
+    for residue in chain:
+        if group and residue.seqid != group[-1].seqid:
+            yield group
+            group = []
+        group.append(residue)
+    if group:
+        yield group
+
+
+def _in_cell(molecules: Structure, content: gemmi.Structure) -> Structure:
+    group = content.find_spacegroup()
+    if not content.cell.is_crystal() or group is None:
+        raise ValueError(f"unit_cell: it has no cell, or its space group {content.spacegroup_hm!r} is not a known one")
+    cell = np.array(content.cell.orth.mat.tolist()).T
+    fractional = np.linalg.solve(cell.T, molecules.coords.T).T
+    images = [
+        fractional @ np.array(op.rot, float).T / gemmi.Op.DEN + np.array(op.tran, float) / gemmi.Op.DEN
+        for op in group.operations()
+    ]
+    return Structure(
+        np.tile(molecules.atomic_numbers, len(images)),
+        np.concatenate(images) @ cell,
+        cell,
+        weights=np.tile(np.asarray(molecules.weights), len(images)),
+        name=molecules.name,
+    )
