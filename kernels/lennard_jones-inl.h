@@ -76,6 +76,17 @@ void LennardJonesEnergy(const NeighborList<T>& list, const ProbeTile<T>& tile) {
   }
 }
 
+// Rows are short, so that the last sum over the lanes counts: by halves.
+template <typename T>
+PG_TF_INLINE T TreeSum(Vec<T> value) {
+  T lanes[Simd<T>::kLanes];
+  Store(lanes, value);
+  for (int half = Simd<T>::kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
 // Sums over a row of probes. With q = 12 (sigma/r)^12 - 6 (sigma/r)^6, and k the number of the probe in the row:
 struct RowSums {
   double pull[3];  // u q / r^2 k^m, m = 0, 1, 2
@@ -114,7 +125,7 @@ PG_TF_INLINE RowSums SumRow(const Source<T>& source, const T* upstream, int64_t 
     log_sigma += u * (q - source.sigma_shift);
     epsilon += u * ((s6 - static_cast<T>(1)) * s6 - source.shift);
   }
-  return {{Sum<T>(pull_0), Sum<T>(pull_1), Sum<T>(pull_2)}, Sum<T>(log_sigma), Sum<T>(epsilon)};
+  return {{TreeSum<T>(pull_0), TreeSum<T>(pull_1), TreeSum<T>(pull_2)}, TreeSum<T>(log_sigma), TreeSum<T>(epsilon)};
 }
 
 // The whole numbers i of [0, extent) with |offset + i spacing| <= reach.
@@ -122,8 +133,8 @@ struct Span {
   int64_t begin, end;
 };
 
-PG_TF_INLINE Span Within(double reach, double offset, double spacing, int64_t extent) {
-  const double low = ::ceil((-reach - offset) / spacing), high = ::floor((reach - offset) / spacing) + 1;
+PG_TF_INLINE Span Within(double reach, double offset, double per_spacing, int64_t extent) {
+  const double low = ::ceil((-reach - offset) * per_spacing), high = ::floor((reach - offset) * per_spacing) + 1;
   const double limit = static_cast<double>(extent);
   return {static_cast<int64_t>(low < 0 ? 0 : low > limit ? limit : low),
           static_cast<int64_t>(high < 0 ? 0 : high > limit ? limit : high)};
@@ -144,19 +155,21 @@ void LennardJonesSourceGradient(const ProbeGrid& grid, const Source<T>& source, 
     for (int d = 0; d < 3; ++d) step[d][e] = Dot(grid.step[d], grid.frame[e]);
   }
   const double reach_squared = cutoff * cutoff;
-  const Span xs = Within(cutoff, corner[0], step[0][0], nx);
+  const double per_step[3] = {1 / step[0][0], 1 / step[1][1], 1 / step[2][2]};
+  const double per_extent[3] = {1.0 / nx, 1.0 / ny, 1.0 / nz};
+  const Span xs = Within(cutoff, corner[0], per_step[0], nx);
   for (int64_t i = xs.begin; i < xs.end; ++i) {
     const double x = corner[0] + i * step[0][0];
     const double left_x = reach_squared - x * x;
     const double y_start = corner[1] + i * step[0][1];
-    const Span ys = Within(::sqrt(left_x > 0 ? left_x : 0), y_start, step[1][1], ny);
+    const Span ys = Within(::sqrt(left_x > 0 ? left_x : 0), y_start, per_step[1], ny);
     for (int64_t j = ys.begin; j < ys.end; ++j) {
       const double y = y_start + j * step[1][1];
       const double left_y = left_x - y * y;
       const double z_start = corner[2] + i * step[0][2] + j * step[1][2];
-      const Span zs = Within(::sqrt(left_y > 0 ? left_y : 0), z_start, step[2][2], nz);
+      const Span zs = Within(::sqrt(left_y > 0 ? left_y : 0), z_start, per_step[2], nz);
       if (zs.begin >= zs.end) continue;
-      int64_t nearest = static_cast<int64_t>(::floor(0.5 - z_start / step[2][2]));
+      int64_t nearest = static_cast<int64_t>(::floor(0.5 - z_start * per_step[2]));
       nearest = nearest < zs.begin ? zs.begin : nearest >= zs.end ? zs.end - 1 : nearest;
       const RowSums row =
           SumRow<T>(source, upstream + (i * ny + j) * nz + nearest, zs.begin - nearest, zs.end - nearest,
@@ -168,9 +181,9 @@ void LennardJonesSourceGradient(const ProbeGrid& grid, const Source<T>& source, 
         const double pull = -(at_nearest * row.pull[0] + grid.step[2][d] * row.pull[1]);
         const double moment = -(at_nearest * row.pull[1] + grid.step[2][d] * row.pull[2]);
         sums->place[d] += pull;
-        sums->edges[0][d] += (i + 0.5) / nx * pull;
-        sums->edges[1][d] += (j + 0.5) / ny * pull;
-        sums->edges[2][d] += ((nearest + 0.5) * pull + moment) / nz;
+        sums->edges[0][d] += (i + 0.5) * per_extent[0] * pull;
+        sums->edges[1][d] += (j + 0.5) * per_extent[1] * pull;
+        sums->edges[2][d] += ((nearest + 0.5) * pull + moment) * per_extent[2];
       }
       sums->log_sigma += row.log_sigma;
       sums->epsilon += row.epsilon;

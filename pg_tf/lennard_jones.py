@@ -124,8 +124,8 @@ def lennard_jones(
         origin,
         edges,
         lattice,
-        tf.cast(cutoff, tf.float64),
-        tf.cast(LARGEST_ENERGY if max_energy is None else max_energy, tf.float64),
+        as_tensor("cutoff", cutoff, tf.float64),
+        as_tensor("max_energy", LARGEST_ENERGY if max_energy is None else max_energy, tf.float64),
         T=dtype,
         grid_shape=shape,
         periodic=flags,
@@ -221,9 +221,10 @@ def _pair_parameters(
         sigma, epsilon = _mixed(sigma, epsilon, _checked_probe(probe), mixing)
         if numbers is not None:
             epsilon = tf.where(numbers == 0, 0, epsilon)
-    for symbol, (pair_sigma, pair_epsilon) in (pairs or {}).items():
+    for symbol, values in (pairs or {}).items():
         of_element = numbers == atomic_number(symbol)
-        sigma, epsilon = tf.where(of_element, pair_sigma, sigma), tf.where(of_element, pair_epsilon, epsilon)
+        pair = as_tensor(f"pairs: {symbol}", values, tf.float64)
+        sigma, epsilon = tf.where(of_element, pair[0], sigma), tf.where(of_element, pair[1], epsilon)
     if weights is not None:
         factor = _per_atom("weights", weights, layout)
         epsilon *= factor if numbers is None else tf.where(numbers == 0, 0, factor)
