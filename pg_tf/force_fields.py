@@ -64,7 +64,8 @@ class ForceField:
 
         Args:
           atomic_numbers: integers of any shape; 0 is padding.
-          row_splits: as in `ElementChannels.channels`.
+          row_splits: `[B + 1]`, for flat atoms of several structures; only there so that an error can name the
+            structure.
 
         Raises:
           ValueError: if an element has none; the text names the first such atom.

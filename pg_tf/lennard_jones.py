@@ -209,8 +209,9 @@ def _pair_parameters(
         raise ValueError("give atomic_numbers, or sigma and epsilon of each atom")
     else:
         overridden = force_field.replace({} if pairs is None else pairs, force_field.name)
-        if tf.is_tensor(numbers) and hasattr(numbers, "numpy"):
-            overridden.check(numbers.numpy(), layout.row_splits.numpy())
+        known, splits = tf.get_static_value(numbers), tf.get_static_value(layout.row_splits)
+        if known is not None:
+            overridden.check(known, splits)
         # Where the values are not known yet, the op finds the NaN of an element without parameters.
         index = tf.clip_by_value(numbers, -1, len(SYMBOLS)) + 1
         sigma, epsilon = (
@@ -220,14 +221,14 @@ def _pair_parameters(
     if mixing is not None:
         sigma, epsilon = _mixed(sigma, epsilon, _checked_probe(probe), mixing)
         if numbers is not None:
-            epsilon = tf.where(numbers == 0, 0, epsilon)
+            epsilon = tf.where(numbers != 0, epsilon, 0)
     for symbol, values in (pairs or {}).items():
         of_element = numbers == atomic_number(symbol)
         pair = as_tensor(f"pairs: {symbol}", values, tf.float64)
         sigma, epsilon = tf.where(of_element, pair[0], sigma), tf.where(of_element, pair[1], epsilon)
     if weights is not None:
         factor = _per_atom("weights", weights, layout)
-        epsilon *= factor if numbers is None else tf.where(numbers == 0, 0, factor)
+        epsilon *= factor if numbers is None else tf.where(numbers != 0, factor, 0)
     return sigma, epsilon
 
 
@@ -253,8 +254,9 @@ def _checked_probe(probe: Any) -> tuple[tf.Tensor, tf.Tensor]:
     for name, value in (("sigma", sigma), ("epsilon", epsilon)):
         if value.shape.rank != 0:
             raise ValueError(f"probe: {name} must be a scalar, got {describe(value)}")
-        if hasattr(value, "numpy") and not (value.numpy() >= 0 and np.isfinite(value.numpy())):
-            raise ValueError(f"probe: {name} must be finite and at least 0, got {value.numpy()}")
+        known = tf.get_static_value(value)
+        if known is not None and not (known >= 0 and np.isfinite(known)):
+            raise ValueError(f"probe: {name} must be finite and at least 0, got {known}")
     return sigma, epsilon
 
 
@@ -270,7 +272,7 @@ def _geometric_mean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """With a derivative of 0, and not an infinite one, where either is 0. What is negative stays NaN, for the op to
     refuse."""
     product = a * b
-    return tf.where(product == 0, 0, tf.sqrt(tf.where(product == 0, 1, product)))
+    return tf.where(product != 0, tf.sqrt(tf.where(product != 0, product, 1)), 0)
 
 
 @tf.custom_gradient
