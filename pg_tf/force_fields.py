@@ -73,6 +73,7 @@ class ForceField:
         numbers = np.asarray(atomic_numbers)
         if numbers.size and numbers.dtype.kind not in "iu":
             raise ValueError(f"atomic_numbers: must be integers, got dtype {numbers.dtype}")
+        numbers = numbers.astype(np.int64)
         is_element = (numbers >= 0) & (numbers < len(SYMBOLS))
         unknown = ~is_element | np.isnan(self.sigma[np.where(is_element, numbers, 0)])
         if not unknown.any():

@@ -1,5 +1,5 @@
-"""Orthorhombic silicalite (MFI), for tests that need a real zeolite: van Koningsveld, van Bekkum, Jansen, Acta Cryst. B 43,
-127 (1987). Space group Pnma, 96 SiO2 in a cell of 20.022 x 19.899 x 13.383 Å."""
+"""Orthorhombic silicalite (MFI), for tests that need a real zeolite: van Koningsveld, van Bekkum, Jansen, Acta Cryst. B
+43, 127 (1987). Space group Pnma, 96 SiO2 in a cell of 20.022 x 19.899 x 13.383 Å."""
 
 import numpy as np
 
@@ -33,8 +33,3 @@ def cif() -> str:
         values = text.split()
         lines += [f"{symbol}{i // 3 + 1} {' '.join(values[i : i + 3])}" for i in range(0, len(values), 3)]
     return "\n".join(lines) + "\n"
-
-
-def sites() -> list[tuple[int, np.ndarray]]:
-    """Atomic number and fractional coordinates `[n, 3]` of the asymmetric unit."""
-    return [(z, np.array(text.split(), float).reshape(-1, 3)) for z, text in ((14, _SILICON), (8, _OXYGEN))]

@@ -26,8 +26,11 @@ def test_baseline_is_supported_and_the_best_level_is_active() -> None:
 def test_other_levels_pass_the_same_tests(level: str) -> None:
     # A level is chosen once per process.
     names = ["simd_levels", "voxelize_golden", "voxelize_physics", "raw_op", "gradient"]
+    names += ["lennard_jones", "lennard_jones_gradient"]
     files = [str(HERE / f"test_{name}.py") for name in names]
-    without = "dense or xla or watched or environment or unknown_level or shapes"  # nothing of the level in them
+    without = (
+        "dense or xla or watched or environment or unknown_level or shapes or threads"  # nothing of the level in them
+    )
     process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", f"not ({without})", *files],
         env={**os.environ, "PG_TF_SIMD": level},

@@ -59,8 +59,11 @@ def read_cif(path: Path, *, block: str | None = None, strict: bool = False) -> S
         cell = np.array(small.cell.orth.mat.tolist()).T
         if not small.cell.is_crystal():
             raise ValueError("it has no cell lengths and angles")
-        operations = _operations(small, chosen, doubt)
-        numbers, fractional, weights, labels = _expand(small, operations, cell)
+        if not abs(np.linalg.det(cell)) > 0:
+            raise ValueError(f"its cell has no volume: {small.cell.parameters}")
+        operations = _operations(small, doubt)
+        typed = len(chosen.find_values("_atom_site_type_symbol")) > 0
+        numbers, fractional, weights, labels = _expand(small, operations, cell, typed)
         _check_overlaps(fractional, weights, labels, cell)
         structure = Structure(numbers, fractional @ cell, cell, weights=weights, name=chosen.name)
     except (ValueError, RuntimeError) as error:
@@ -103,7 +106,7 @@ def _block(document: gemmi.cif.Document, name: str | None, doubt: Callable[[str]
 
 
 def _operations(
-    small: gemmi.SmallStructure, block: gemmi.cif.Block, doubt: Callable[[str], None]
+    small: gemmi.SmallStructure, doubt: Callable[[str], None]
 ) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Rotation and translation of each operation, in fractional coordinates."""
     if small.symops:
@@ -127,6 +130,7 @@ def _expand(
     small: gemmi.SmallStructure,
     operations: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
     cell: npt.NDArray[np.float64],
+    typed: bool,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.float64], list[str]]:
     numbers: list[int] = []
     places: list[npt.NDArray[np.float64]] = []
@@ -145,20 +149,22 @@ def _expand(
             apart = np.array(kept).reshape(-1, 3) - image
             if not (np.linalg.norm((apart - np.round(apart)) @ cell, axis=1) < closest).any():
                 kept.append(image)
-        numbers += [_atomic_number(site)] * len(kept)
+        numbers += [_atomic_number(site, typed)] * len(kept)
         places += kept
         weights += [round(site.occ, 6)] * len(kept)
         labels += [site.label] * len(kept)
     return np.array(numbers, np.int32), np.array(places).reshape(-1, 3), np.array(weights, float), labels
 
 
-def _atomic_number(site: gemmi.SmallStructure.Site) -> int:
+def _atomic_number(site: gemmi.SmallStructure.Site, typed: bool) -> int:
     # Where the type is left out, the label tells it; the water of the American Mineralogist's files is no tungsten.
-    if not site.type_symbol and re.match(r"wat(er)?\d*$", site.label, re.IGNORECASE):
+    if not typed and re.match(r"wat(er)?\d*$", site.label, re.IGNORECASE):
         return 8
     number = site.element.atomic_number
     if not 1 <= number < len(SYMBOLS):
-        raise ValueError(f"site {site.label} ({site.type_symbol or 'no type symbol'}) is no element")
+        raise ValueError(
+            f"site {site.label} ({f'type {site.type_symbol}' if typed else 'no type symbol'}) is no element"
+        )
     return number
 
 
