@@ -94,22 +94,24 @@ struct RowSums {
   double epsilon;
 };
 
-// `along` is the distance of probe 0 from the foot of the perpendicular on the row; probes begin <= k < end count.
+// `along` is the distance of probe 0 from the foot of the perpendicular on the row; probes begin <= k < end count, and
+// upstream may be read up to `readable`.
 template <typename T>
-PG_TF_INLINE RowSums SumRow(const Source<T>& source, const T* upstream, int64_t begin, int64_t end, T across_squared,
-                            T along, T spacing, T cutoff_squared) {
+PG_TF_INLINE RowSums SumRow(const Source<T>& source, const T* upstream, int64_t begin, int64_t end, int64_t readable,
+                            T across_squared, T along, T spacing, T cutoff_squared) {
   constexpr int kLanes = Simd<T>::kLanes;
   const Vec<T> closest = Broadcast(source.sigma_squared * static_cast<T>(kClosestSquared) + static_cast<T>(1e-12));
   Vec<T> pull_0 = {}, pull_1 = {}, pull_2 = {}, log_sigma = {}, epsilon = {};
   const Vec<T> lanes = Iota<T>();
   for (int64_t k = begin; k < end; k += kLanes) {
+    const Vec<T> number = lanes + static_cast<T>(k);
     Vec<T> u = {};
-    if (end - k >= kLanes) {
+    if (k + kLanes <= readable) {
       u = Load(upstream + k);
+      u = number < Broadcast(static_cast<T>(end)) ? u : Vec<T>{};
     } else {
       for (int i = 0; i < end - k; ++i) u[i] = upstream[k + i];
     }
-    const Vec<T> number = lanes + static_cast<T>(k);
     const Vec<T> t = number * spacing + along;
     Vec<T> r_squared = t * t + across_squared;
     u = r_squared < Broadcast(cutoff_squared) ? u : Vec<T>{};
@@ -171,8 +173,9 @@ void LennardJonesSourceGradient(const ProbeGrid& grid, const Source<T>& source, 
       if (zs.begin >= zs.end) continue;
       int64_t nearest = static_cast<int64_t>(::floor(0.5 - z_start * per_step[2]));
       nearest = nearest < zs.begin ? zs.begin : nearest >= zs.end ? zs.end - 1 : nearest;
+      const int64_t voxel = (i * ny + j) * nz + nearest;
       const RowSums row =
-          SumRow<T>(source, upstream + (i * ny + j) * nz + nearest, zs.begin - nearest, zs.end - nearest,
+          SumRow<T>(source, upstream + voxel, zs.begin - nearest, zs.end - nearest, nx * ny * nz - voxel,
                     static_cast<T>(x * x + y * y), static_cast<T>(z_start + nearest * step[2][2]),
                     static_cast<T>(step[2][2]), static_cast<T>(reach_squared));
       for (int d = 0; d < 3; ++d) {

@@ -32,8 +32,11 @@ constexpr double kCyclesPerPair = 1.5;
 // Vectors this close to one plane have lost their digits.
 constexpr double kFlattest = 1e-8;
 
-// Images of all atoms of a batch that are kept at once, at most: some 3 GiB.
-constexpr double kMostImages = 5e7;
+// Coordinates larger than this, Å, have too few digits left for a distance.
+constexpr double kFurthest = 1e9;
+
+// Images of all atoms of a batch that are kept at once, at most: some 2 GiB.
+constexpr double kMostImages = 2e7;
 
 template <typename T>
 const LennardJonesTable<T>& Table(const Level& level) {
@@ -70,8 +73,8 @@ class Structures {
     splits_ = row_splits.flat<int64_t>().data();
     batch_size_ = row_splits.NumElements() - 1;
     for (int64_t i = 0; i < 3 * num_atoms; ++i) {
-      if (std::isfinite(all_.coords[i])) continue;
-      return InvalidArgument("coords must be finite: ", AtomPlace(row_splits, i / 3), ", axis ",
+      if (std::abs(all_.coords[i]) <= kFurthest) continue;
+      return InvalidArgument("coords must be finite and at most ", kFurthest, " Å: ", AtomPlace(row_splits, i / 3), ", axis ",
                              std::string(1, "xyz"[i % 3]), " is ", all_.coords[i]);
     }
     TF_RETURN_IF_ERROR(CheckParameter("sigma", sigma, num_atoms, row_splits));
@@ -160,8 +163,8 @@ class Structures {
     *rows = {tensor.flat<double>().data(), tensor.dim_size(0) == 1 ? 0 : size};
     for (int64_t i = 0; i < tensor.NumElements(); ++i) {
       const double value = rows->data[i];
-      if (std::abs(value) <= 1e9) continue;
-      return InvalidArgument(name, " must be finite and at most 1e9: molecule ", i / size, " has ", value);
+      if (std::abs(value) <= kFurthest) continue;
+      return InvalidArgument(name, " must be finite and at most ", kFurthest, " Å: molecule ", i / size, " has ", value);
     }
     return absl::OkStatus();
   }

@@ -3,8 +3,8 @@
 Averages over a uniform grid are Widom insertions (J. Chem. Phys. 39, 2808 (1963), doi:10.1063/1.1734110) at regular
 places instead of random ones. The grid must cover whole cells (`box=None` in `lennard_jones`) and be fine: with 0.2 Å
 between voxels the averages are good to about a percent. A probe is a point; molecules with an orientation need an
-average over it as well. Formulas: Dubbeldam, Torres-Knoop, Walton, Mol. Simul. 39, 1253 (2013),
-doi:10.1080/08927022.2013.819102.
+average over it as well. Pores that no molecule could reach count as any other.
+Formulas: Dubbeldam, Torres-Knoop, Walton, Mol. Simul. 39, 1253 (2013), doi:10.1080/08927022.2013.819102.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import silicalite
 import tensorflow as tf
 import tolerances
 from lennard_jones_reference import random_crystal
@@ -82,10 +81,8 @@ def test_reductions_are_differentiable_to_the_atoms(rng: np.random.Generator) ->
 
 
 @pytest.fixture(scope="module")
-def zeolite(tmp_path_factory: pytest.TempPathFactory) -> pg_tf.structures.Structure:
-    path: Path = tmp_path_factory.mktemp("cif") / "MFI.cif"
-    path.write_text(silicalite.cif())
-    return pg_tf.structures.read_cif(path, strict=True)
+def zeolite() -> pg_tf.structures.Structure:
+    return pg_tf.structures.read_cif(Path(__file__).parents[1] / "examples" / "silicalite.cif", strict=True)
 
 
 def test_methane_in_silicalite_agrees_with_a_published_simulation(zeolite: pg_tf.structures.Structure) -> None:

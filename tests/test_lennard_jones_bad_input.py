@@ -30,9 +30,13 @@ def refuses(error: type[Exception], *texts: str, coords: Any = COORDS, graph: bo
             assert text in str(caught.value), str(caught.value)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
 def test_coords_must_be_finite(value: float) -> None:
-    refuses(BAD_VALUE, "coords must be finite: molecule 1, atom 2, axis y", coords=changed(COORDS, 1, 2, 1, value))
+    refuses(
+        BAD_VALUE,
+        "coords must be finite and at most 1e+09 Å: molecule 1, atom 2, axis y is",
+        coords=changed(COORDS, 1, 2, 1, value),
+    )
 
 
 def test_padding_may_hold_anything() -> None:
@@ -55,7 +59,7 @@ def test_cell_must_have_a_volume(cell: Any) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
 def test_cell_must_be_finite(value: float) -> None:
-    refuses(BAD_VALUE, "must be finite and at most 1e9: molecule 0 has", cell=changed(5 * np.eye(3), 1, 2, value))
+    refuses(BAD_VALUE, "must be finite and at most 1e+09 Å: molecule 0 has", cell=changed(5 * np.eye(3), 1, 2, value))
 
 
 @pytest.mark.parametrize("lengths", [[1.0, 0, 1], [np.nan, 1, 1]])

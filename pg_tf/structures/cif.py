@@ -222,12 +222,12 @@ def _formula_doubts(block: gemmi.cif.Block, structure: Structure) -> Iterator[st
 
 
 def _parsed_formula(text: str) -> dict[str, float]:
-    """Counts of a formula such as 'C10 H10 Fe'; empty where it is none."""
+    """Counts of a formula such as 'C10 H10 Fe' or 'SiO2'; empty where it is none."""
     counts: dict[str, float] = {}
-    for part in text.split():
-        match = re.fullmatch(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?", part)
-        if match is None:
-            return {}
+    part = r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?"
+    if re.fullmatch(rf"({part}\s*)*", text) is None:
+        return {}
+    for match in re.finditer(part, text):
         symbol = "H" if match[1] in ("D", "T") else match[1]
         if symbol not in SYMBOLS:
             return {}
