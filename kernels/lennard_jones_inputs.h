@@ -1,0 +1,94 @@
+// What PgTf>LennardJones and its gradient share: their checked inputs, and how they run.
+
+#ifndef PG_TF_KERNELS_LENNARD_JONES_INPUTS_H_
+#define PG_TF_KERNELS_LENNARD_JONES_INPUTS_H_
+
+#define EIGEN_USE_THREADS
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <new>
+#include <type_traits>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "kernels/dispatch.h"
+#include "kernels/lennard_jones_neighbors.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "unsupported/Eigen/CXX11/Tensor"
+
+namespace pg_tf {
+
+// CPU cycles of a pair, for the split of the work only.
+constexpr double kCyclesPerPair = 1.5;
+
+template <typename T>
+const LennardJonesTable<T>& Table(const Level& level) {
+  if constexpr (std::is_same_v<T, float>) {
+    return level.lennard_jones_f32;
+  } else {
+    return level.lennard_jones_f64;
+  }
+}
+
+// The attributes `periodic`, and the instruction set.
+absl::Status ReadPeriodic(tensorflow::OpKernelConstruction* ctx, bool periodic[3]);
+absl::Status ReadLevel(const Level** level);
+
+// Rows for one or for each molecule, [1 or B, ...].
+struct PerMolecule {
+  const double* data = nullptr;
+  int64_t stride = 0;
+  const double* operator()(int64_t b) const { return data + b * stride; }
+};
+
+// The inputs 0 to 7 of both ops, once they have been checked.
+class Structures {
+ public:
+  absl::Status Init(tensorflow::OpKernelContext* ctx, const int64_t grid_shape[3], const bool periodic[3]);
+
+  int64_t batch_size() const { return batch_size_; }
+  int64_t num_atoms() const { return all_.size; }
+  int64_t begin(int64_t b) const { return splits_[b]; }
+  int64_t end(int64_t b) const { return splits_[b + 1]; }
+  double cutoff() const { return cutoff_; }
+
+  const LennardJonesAtoms& atoms() const { return all_; }
+  LennardJonesAtoms atoms(int64_t b) const;
+  ProbeGrid grid(int64_t b) const;
+  ImageSearch search(int64_t b) const;
+
+ private:
+  absl::Status InitAtoms(tensorflow::OpKernelContext* ctx);
+  absl::Status InitGeometry(tensorflow::OpKernelContext* ctx);
+  absl::Status Rows(const char* name, const tensorflow::Tensor& tensor, const std::vector<int64_t>& inner,
+                    PerMolecule* rows) const;
+  absl::Status CheckVolume(const char* name, const PerMolecule& vectors) const;
+  bool any_periodic() const { return periodic_[0] || periodic_[1] || periodic_[2]; }
+
+  LennardJonesAtoms all_;
+  const int64_t* splits_;
+  int64_t batch_size_, shape_[3];
+  double cutoff_;
+  bool periodic_[3];
+  PerMolecule origin_, edges_, cell_;
+};
+
+// Runs work(begin, end) over [0, units) on the threads that the context allows, and reports a lack of memory.
+template <typename Work>
+void ForEachUnit(tensorflow::OpKernelContext* ctx, int64_t units, double cycles, Work work) {
+  std::atomic<bool> out_of_memory(false);
+  ctx->eigen_cpu_device().parallelFor(units, Eigen::TensorOpCost(0, 0, cycles), [&](int64_t begin, int64_t end) {
+    try {
+      work(begin, end);
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    }
+  });
+  OP_REQUIRES(ctx, !out_of_memory, absl::ResourceExhaustedError("cutoff: no memory for the images within it"));
+}
+
+}  // namespace pg_tf
+
+#endif  // PG_TF_KERNELS_LENNARD_JONES_INPUTS_H_
