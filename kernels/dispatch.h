@@ -28,6 +28,15 @@ const KernelTable<T>& Table(const Level& level) {
   }
 }
 
+template <typename T>
+const LennardJonesTable<T>& LennardJonesKernels(const Level& level) {
+  if constexpr (std::is_same_v<T, float>) {
+    return level.lennard_jones_f32;
+  } else {
+    return level.lennard_jones_f64;
+  }
+}
+
 // The level that the environment variable PG_TF_SIMD names, chosen once per process; null, and the reason in `error`.
 const Level* ActiveLevel(std::string* error);
 

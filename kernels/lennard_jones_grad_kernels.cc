@@ -79,7 +79,7 @@ class LennardJonesGradOp : public OpKernel {
     search.ForEach(structures.atoms().coords + 3 * atom, [&](const double* place, const double* n) {
       std::copy_n(place, 3, source.place);
       SourceSums sums = {};
-      Table<T>(*level_).source_gradient(grid, source, structures.cutoff(), upstream, &sums);
+      LennardJonesKernels<T>(*level_).source_gradient(grid, source, structures.cutoff(), upstream, &sums);
       sigma_sum += sums.log_sigma;
       epsilon_sum += sums.epsilon;
       for (int d = 0; d < 3; ++d) {

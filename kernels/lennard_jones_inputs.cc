@@ -49,12 +49,6 @@ absl::Status ReadPeriodic(OpKernelConstruction* ctx, bool periodic[3]) {
   return absl::OkStatus();
 }
 
-absl::Status ReadLevel(const Level** level) {
-  std::string error;
-  *level = ActiveLevel(&error);
-  return *level == nullptr ? InvalidArgument(error) : absl::OkStatus();
-}
-
 absl::Status Structures::Init(OpKernelContext* ctx, const int64_t grid_shape[3], const bool periodic[3]) {
   std::copy_n(grid_shape, 3, shape_);
   std::copy_n(periodic, 3, periodic_);

@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstdint>
 #include <new>
-#include <type_traits>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,18 +22,8 @@ namespace pg_tf {
 // CPU cycles of a pair, for the split of the work only.
 constexpr double kCyclesPerPair = 1.5;
 
-template <typename T>
-const LennardJonesTable<T>& Table(const Level& level) {
-  if constexpr (std::is_same_v<T, float>) {
-    return level.lennard_jones_f32;
-  } else {
-    return level.lennard_jones_f64;
-  }
-}
-
-// The attributes `periodic`, and the instruction set.
+// The attribute `periodic`.
 absl::Status ReadPeriodic(tensorflow::OpKernelConstruction* ctx, bool periodic[3]);
-absl::Status ReadLevel(const Level** level);
 
 // Rows for one or for each molecule, [1 or B, ...].
 struct PerMolecule {

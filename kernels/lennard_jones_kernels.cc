@@ -127,7 +127,7 @@ class LennardJonesOp : public OpKernel {
           const Tiling::Tile tile = tiling.tile(unit - first_tile[b]);
           problem.neighborhood.Gather(tile.middle, structures.cutoff() + tile.radius, &neighbors);
           const ProbeTile<T> probes = buffer.Fill(problem.grid, tile);
-          Table<T>(*level_).energy({static_cast<int64_t>(neighbors.size()), neighbors.data(),
+          LennardJonesKernels<T>(*level_).energy({static_cast<int64_t>(neighbors.size()), neighbors.data(),
                                     static_cast<T>(structures.cutoff() * structures.cutoff()),
                                     static_cast<T>(max_energy)},
                                    probes);

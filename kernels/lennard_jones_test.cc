@@ -26,15 +26,6 @@ double PairEnergy(double r_squared, double sigma_squared, double four_epsilon) {
 }
 
 template <typename T>
-const LennardJonesTable<T>& Table(const Level& level) {
-  if constexpr (std::is_same_v<T, float>) {
-    return level.lennard_jones_f32;
-  } else {
-    return level.lennard_jones_f64;
-  }
-}
-
-template <typename T>
 void TestTileAgreesWithPairs(const Level& level) {
   const double tolerance = sizeof(T) == 4 ? 2e-5 : 1e-12;
   Random random(1);
@@ -53,7 +44,7 @@ void TestTileAgreesWithPairs(const Level& level) {
     T* const v = values.data();
     const ProbeTile<T> tile = {
         kSize, {v, v + kSize, v + 2 * kSize}, v + 3 * kSize, {v + 4 * kSize, v + 5 * kSize, v + 6 * kSize}};
-    Table<T>(level).energy({count, neighbors.data(), static_cast<T>(cutoff_squared), static_cast<T>(max_energy)}, tile);
+    LennardJonesKernels<T>(level).energy({count, neighbors.data(), static_cast<T>(cutoff_squared), static_cast<T>(max_energy)}, tile);
     for (int64_t i = 0; i < kSize; ++i) {
       double energy = 0, scale = 100;
       for (const auto& n : neighbors) {
@@ -88,7 +79,7 @@ void TestSourceGradientStaysInsideAndAgreesWithPairs(const Level& level) {
     const double cutoff = 4.5;
     Source<T> source = {{3.1, 0.4, 1.2}, static_cast<T>(1.69), 0, 0};
     SourceSums sums = {};
-    Table<T>(level).source_gradient(grid, source, cutoff, upstream.data(), &sums);
+    LennardJonesKernels<T>(level).source_gradient(grid, source, cutoff, upstream.data(), &sums);
     double place[3] = {}, epsilon = 0, scale = 1e-9;
     for (int64_t v = 0; v < shape[0] * shape[1] * nz; ++v) {
       const int64_t index[3] = {v / (shape[1] * nz), v / nz % shape[1], v % nz};

@@ -31,6 +31,12 @@ std::string AtomPlace(const Tensor& row_splits, int64_t atom) {
   return "molecule " + std::to_string(molecule) + ", atom " + std::to_string(atom - splits(molecule));
 }
 
+absl::Status ReadLevel(const Level** level) {
+  std::string error;
+  *level = ActiveLevel(&error);
+  return *level == nullptr ? InvalidArgument(error) : absl::OkStatus();
+}
+
 absl::Status ValidateGridSpec(const GridSpec& spec) {
   int64_t voxels = spec.num_channels;
   if (voxels < 1) return InvalidArgument("num_channels = ", voxels, " must be at least 1");

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/dispatch.h"
 #include "tensorflow/core/framework/tensor.h"
 
 namespace pg_tf {
@@ -29,6 +30,9 @@ struct GridSpec {
 
   int64_t voxels() const { return shape[0] * shape[1] * shape[2] * num_channels; }
 };
+
+// The instruction set to use; an error where PG_TF_SIMD names one that this CPU does not have.
+absl::Status ReadLevel(const Level** level);
 
 // Extents of at least one, and a size in voxels that an int64 can hold.
 absl::Status ValidateGridSpec(const GridSpec& spec);

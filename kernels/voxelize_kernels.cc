@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <new>
 #include <string>
 #include <type_traits>
@@ -35,14 +34,6 @@ constexpr int64_t kSlabVoxels = int64_t{1} << 17;
 // CPU cycles, for the split only: an atom and its window, a voxel.
 constexpr double kCyclesPerAtom = 600;
 constexpr double kCyclesPerVoxel = 0.3;
-
-absl::Status ActiveLevel(const Level** level) {
-  static std::string* const error = new std::string;
-  static const Level* const chosen = ChooseLevel(std::getenv("PG_TF_SIMD"), error);
-  if (chosen == nullptr) return InvalidArgument("PG_TF_SIMD=", *error);
-  *level = chosen;
-  return absl::OkStatus();
-}
 
 template <typename Out>
 constexpr Storage StorageOf() {
@@ -138,7 +129,7 @@ template <typename T, typename Out>
 class VoxelizeOp : public OpKernel {
  public:
   explicit VoxelizeOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    OP_REQUIRES_OK(ctx, ActiveLevel(&level_));
+    OP_REQUIRES_OK(ctx, ReadLevel(&level_));
     std::vector<int64_t> grid_shape;
     std::string data_format;
     OP_REQUIRES_OK(ctx, ctx->GetAttr("grid_shape", &grid_shape));
@@ -199,7 +190,7 @@ template <typename T, typename Out>
 class VoxelizeGradOp : public OpKernel {
  public:
   explicit VoxelizeGradOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    OP_REQUIRES_OK(ctx, ActiveLevel(&level_));
+    OP_REQUIRES_OK(ctx, ReadLevel(&level_));
     std::string data_format;
     OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("with_sigma", &with_sigma_));
@@ -277,7 +268,7 @@ class SimdLevelsOp : public OpKernel {
 
   void Compute(OpKernelContext* ctx) override {
     const Level* active = nullptr;
-    OP_REQUIRES_OK(ctx, ActiveLevel(&active));
+    OP_REQUIRES_OK(ctx, ReadLevel(&active));
     const std::vector<const Level*> levels = SupportedLevels();
     Tensor *supported = nullptr, *name = nullptr;
     OP_REQUIRES_OK(ctx, ctx->allocate_output(0, TensorShape({static_cast<int64_t>(levels.size())}), &supported));
