@@ -1,0 +1,89 @@
+"""What a residual tells: how noisy the grid is, whether anything but noise is left, and how far to trust an atom."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import erfinv
+
+from pg_tf.inversion.factors import Array
+from pg_tf.inversion.least_squares import Free, normal_matrix
+from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.sharpen import Sharpener
+
+# Standard deviations that white noise is not expected to reach anywhere in a grid.
+SIGNIFICANT = 5.5
+
+# Above this standard deviation of an atom's amplitude, atoms cannot be told from noise.
+_FAINTEST = 0.2
+
+
+def noise_level(grids: Array, rounding: float) -> Array:
+    """Standard deviation of white noise in grids `[K, nx, ny, nz]`, before anything is known of their atoms: `[K]`.
+
+    What is left by second differences along all axes, where it is smallest: most of a box is empty.
+
+    Args:
+      rounding: of the grid's numbers, relative to the largest voxel; the level is not below.
+    """
+    rough, norm = grids, 1.0
+    for axis in (1, 2, 3):
+        if grids.shape[axis] >= 3:
+            rough, norm = np.diff(rough, 2, axis=axis), norm * np.sqrt(6)
+    part = 0.25
+    quantile = np.quantile(np.abs(rough).reshape(len(grids), -1), part, axis=1) / norm
+    largest = np.abs(grids).max(axis=(1, 2, 3), initial=0)
+    return np.maximum(quantile / (np.sqrt(2) * erfinv(part)), rounding * largest) + np.finfo(np.float32).tiny
+
+
+def residual_noise(residuals: Array) -> Array:
+    """Standard deviation of white noise in residuals, atoms that are missed being the exception: `[K]`."""
+    return np.median(np.abs(residuals), axis=(1, 2, 3)) / (np.sqrt(2) * erfinv(0.5))
+
+
+def is_white(residuals: Array, noise: Array, sharpener: Sharpener, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether residuals are but white noise, in which an atom could not hide: no correlation between neighbours, no
+    place where an atom more or less would help."""
+    square = np.einsum("kxyz,kxyz->k", residuals, residuals)
+    voxels = residuals[0].size
+    white = (square > 0) & (counts > 0)
+    for axis in (1, 2, 3):
+        if residuals.shape[axis] < 2:
+            continue
+        ahead = np.take(residuals, range(1, residuals.shape[axis]), axis)
+        behind = np.take(residuals, range(residuals.shape[axis] - 1), axis)
+        correlation = np.einsum("kxyz,kxyz->k", ahead, behind) / np.maximum(square, np.finfo(float).tiny)
+        white &= np.abs(correlation) < SIGNIFICANT / np.sqrt(voxels)
+    if not white.any():
+        return white
+    amplitude, deviation = sharpener.matched(residuals)
+    white &= np.abs(amplitude).max(axis=(1, 2, 3)) < SIGNIFICANT * deviation * noise
+    return white & (deviation * noise < _FAINTEST)
+
+
+def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array) -> Array:
+    """Expected distance of each atom from the truth, Å: `[K, A]`.
+
+    From the curvature, (J^T J)^-1, times the mean square of the residual where the atom is: what is not explained there
+    counts as noise.
+    """
+    shape = atoms.present.shape
+    coordinates = 3 * shape[1]
+    matrix = normal_matrix(problem, atoms, free)
+    diagonal = np.einsum("kpp->kp", matrix)
+    absent = diagonal <= 1e-12 * diagonal.max(axis=1, initial=0, keepdims=True)
+    diagonal += np.where(absent, 1, 1e-12 * diagonal)
+    variance = np.einsum("kpp->kp", np.linalg.inv(matrix))[:, :coordinates]
+    variance = np.where(absent[:, :coordinates], np.inf, variance).reshape(*shape, 3).sum(axis=2)
+    local = problem.overlap(atoms, residuals**2) / np.maximum(
+        problem.overlap(atoms, np.ones_like(residuals)), np.finfo(float).tiny
+    )
+    return np.sqrt(np.where(atoms.present, variance * local, 0))
+
+
+def amplitudes(problem: Problem, atoms: Atoms, residuals: Array) -> Array:
+    """What each atom would best count for, all others as they are: `[K, A]`, 1 for an atom that fits."""
+    norm = problem.norms(atoms) * atoms.scale[:, np.newaxis]
+    change = problem.overlap(atoms, residuals) / np.maximum(norm, np.finfo(float).tiny)
+    return np.where(atoms.present, 1 + change, np.inf)
+

@@ -1,0 +1,224 @@
+"""Levenberg-Marquardt on many grids at once.
+
+The model is a sum of products of one-dimensional factors, so every entry of J^T J is a sum of products of three
+one-dimensional inner products, and J^T r is the gradient of the op. No Jacobian is ever formed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pg_tf.inversion.factors import Array, AxisFactors
+from pg_tf.inversion.problem import Atoms, Problem
+
+# What a step may move an atom, in sigma: the model is far from linear beyond.
+_LONGEST_STEP = 0.7
+
+# An atom this many sigma outside of the box has left no trace in it.
+_OUTSIDE = 3.0
+
+_LARGEST_DAMPING = 1e6
+_SMALLEST_DAMPING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Free:
+    """What is fitted beside the coordinates; the background is where the problem has polynomials."""
+
+    sigma: bool = False
+    scale: bool = False
+
+
+class Fit(NamedTuple):
+    """Attributes:
+    atoms: where the descent ended.
+    loss: sum of the squared residual, `[K]`.
+    steps: taken, `[K]`.
+    """
+
+    atoms: Atoms
+    loss: Array
+    steps: npt.NDArray[np.int64]
+
+
+def refine(
+    problem: Problem, start: Atoms, free: Free, *, max_steps: int, precision: float = 1e-6
+) -> Fit:
+    """Descends sum r^2 until a step promises less than `precision` of it."""
+    size = max(int(start.counts.max(initial=0)), 1)
+    best = start.padded(size)
+    loss = np.empty(len(problem.grids))
+    steps = np.zeros(len(loss), np.int64)
+    rows = np.arange(len(loss))
+    part, atoms = problem, best
+    system = _System.of(part, atoms, free)
+    loss[:] = system.loss
+    damping = np.full(len(loss), 1e-3)
+    for _ in range(max_steps):
+        step, promise = system.solve(damping)
+        done = (promise <= precision * system.loss) | (damping >= _LARGEST_DAMPING)
+        if done.any():
+            going = ~done
+            rows, damping, step, promise = rows[going], damping[going], step[going], promise[going]
+            if not len(rows):
+                break
+            part, atoms, system = part[going], atoms[going], system[going]
+        trial = _moved(part, atoms, step, free)
+        there = _System.of(part, trial, free)
+        better = there.loss < system.loss
+        gain = (system.loss - there.loss) / np.maximum(promise, np.finfo(float).tiny)
+        factor = np.where(better, np.where(gain > 0.5, 0.1, 1.0), 8.0)
+        damping = np.clip(damping * factor, _SMALLEST_DAMPING, None)
+        atoms = trial.where(better, atoms)
+        system = there.where(better, system)
+        steps[rows] += 1
+        loss[rows] = system.loss
+        for field in dataclasses.fields(best):
+            getattr(best, field.name)[rows] = getattr(atoms, field.name)
+    return Fit(best, loss, steps)
+
+
+def normal_matrix(problem: Problem, atoms: Atoms, free: Free) -> Array:
+    """J^T J, `[K, P, P]`: the coordinates x, y, z of the first atom, of the second, ...; then sigma and scale where they
+    are free; then the background."""
+    return _normal_matrix(problem.factors(atoms), problem, atoms, free)
+
+
+@dataclasses.dataclass(frozen=True)
+class _System:
+    """The normal equations at a point."""
+
+    matrix: Array  # [K, P, P]
+    slope: Array  # [K, P]
+    loss: Array  # [K]
+    scale: Array  # [K, P], diagonal of an atom that is wholly inside
+
+    @classmethod
+    def of(cls, problem: Problem, atoms: Atoms, free: Free) -> _System:
+        residual, to_coords, to_sigma, to_scale = problem.slopes(atoms, free.sigma)
+        matrix = _normal_matrix(problem.factors(atoms), problem, atoms, free)
+        slope = [to_coords.reshape(len(to_coords), -1)]
+        if free.sigma:
+            slope.append(to_sigma[:, np.newaxis])
+        if free.scale:
+            slope.append(to_scale[:, np.newaxis])
+        if len(problem.exponents):
+            x, y, z = (problem.polynomials(axis) for axis in range(3))
+            slope.append(np.einsum("kxyz,qx,qy,qz->kq", residual, x, y, z, optimize=True))
+        loss = np.einsum("kxyz,kxyz->k", residual, residual)
+        diagonal = np.einsum("kpp->kp", matrix)
+        # Atoms that the box cuts, and padding, must not move just because nothing holds them.
+        floor = 1e-2 * diagonal.max(axis=1, initial=0, keepdims=True)
+        coordinates = np.arange(diagonal.shape[1]) < 3 * atoms.present.shape[1]
+        scale = np.where(coordinates, np.maximum(diagonal, floor), diagonal) + np.finfo(float).tiny
+        return cls(matrix, np.concatenate(slope, axis=1), loss, scale)
+
+    def solve(self, damping: Array) -> tuple[Array, Array]:
+        """The step `[K, P]` and the fall of the loss that the linear model promises for it `[K]`."""
+        root = 1 / np.sqrt(self.scale)
+        matrix = self.matrix * root[:, :, np.newaxis] * root[:, np.newaxis, :]
+        diagonal = np.einsum("kpp->kp", matrix)
+        diagonal += damping[:, np.newaxis]
+        slope = self.slope * root
+        step = tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), slope[:, :, np.newaxis])[:, :, 0].numpy()
+        promise = np.einsum("kp,kp->k", step, slope + damping[:, np.newaxis] * step)
+        return step * root, promise
+
+    def __getitem__(self, rows: npt.NDArray[np.bool_]) -> _System:
+        return _System(self.matrix[rows], self.slope[rows], self.loss[rows], self.scale[rows])
+
+    def where(self, chosen: npt.NDArray[np.bool_], other: _System) -> _System:
+        return _System(
+            np.where(chosen[:, np.newaxis, np.newaxis], self.matrix, other.matrix),
+            np.where(chosen[:, np.newaxis], self.slope, other.slope),
+            np.where(chosen, self.loss, other.loss),
+            np.where(chosen[:, np.newaxis], self.scale, other.scale),
+        )
+
+
+def _normal_matrix(factors: list[AxisFactors], problem: Problem, atoms: Atoms, free: Free) -> Array:
+    num_grids, num_atoms = atoms.present.shape
+    kinds = 3 if free.sigma else 2
+    grams = []
+    for axis in factors:
+        stacked = np.stack(axis[:kinds], axis=1).reshape(num_grids, kinds * num_atoms, -1)
+        gram = stacked @ stacked.transpose(0, 2, 1)
+        grams.append(gram.reshape(num_grids, kinds, num_atoms, kinds, num_atoms))
+
+    def inner(a: tuple[int, int, int], b: tuple[int, int, int]) -> Array:
+        """<column of atom i of kind a, column of atom j of kind b>, `[K, A, A]`; a kind names a factor for each axis."""
+        x, y, z = (grams[axis][:, a[axis], :, b[axis], :] for axis in range(3))
+        return x * y * z
+
+    scale = atoms.scale[:, np.newaxis, np.newaxis]
+    along = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    size = 3 * num_atoms
+    total = size + free.sigma + free.scale + len(problem.exponents)
+    matrix = np.zeros((num_grids, total, total))
+    blocks = matrix[:, :size, :size].reshape(num_grids, num_atoms, 3, num_atoms, 3) if total == size else None
+    if blocks is None:
+        blocks = np.zeros((num_grids, num_atoms, 3, num_atoms, 3))
+    for i in range(3):
+        for j in range(i + 1):
+            block = inner(along[i], along[j]) * scale**2
+            blocks[:, :, i, :, j] = block
+            if i != j:
+                blocks[:, :, j, :, i] = block.transpose(0, 2, 1)
+    if total == size:
+        return matrix
+    matrix[:, :size, :size] = blocks.reshape(num_grids, size, size)
+
+    # Columns that are sums over all atoms, as the kinds of the atoms' columns that they sum and a factor.
+    summed = []
+    if free.sigma:
+        summed.append(([(2, 0, 0), (0, 2, 0), (0, 0, 2)], atoms.scale))
+    if free.scale:
+        summed.append(([(0, 0, 0)], np.ones(num_grids)))
+    for n, (column, factor) in enumerate(summed):
+        row = size + n
+        to_atoms = np.stack([sum(inner(a, b).sum(axis=2) for b in column) for a in along], axis=2)
+        matrix[:, row, :size] = to_atoms.reshape(num_grids, size) * (atoms.scale * factor)[:, np.newaxis]
+        for m, (other, other_factor) in enumerate(summed[: n + 1]):
+            total_of_pairs = sum(inner(a, b).sum(axis=(1, 2)) for a in column for b in other)
+            matrix[:, row, size + m] = total_of_pairs * factor * other_factor
+    # The background's polynomials are separable too.
+    first = size + len(summed)
+    for q in range(len(problem.exponents)):
+        basis = [problem.polynomials(axis)[q] for axis in range(3)]
+        projected = [[values @ basis[axis] for values in factors[axis][:kinds]] for axis in range(3)]
+
+        def overlap(kind: tuple[int, int, int], projected: list[list[Array]] = projected) -> Array:
+            return projected[0][kind[0]] * projected[1][kind[1]] * projected[2][kind[2]]
+
+        to_atoms = np.stack([overlap(a) for a in along], axis=2)
+        matrix[:, first + q, :size] = to_atoms.reshape(num_grids, size) * atoms.scale[:, np.newaxis]
+        for n, (column, factor) in enumerate(summed):
+            matrix[:, first + q, size + n] = sum(overlap(b).sum(axis=1) for b in column) * factor
+        for p in range(q + 1):
+            other = [problem.polynomials(axis)[p] for axis in range(3)]
+            matrix[:, first + q, first + p] = np.prod([basis[axis] @ other[axis] for axis in range(3)])
+    lower = np.tril(matrix)
+    return lower + np.tril(matrix, -1).transpose(0, 2, 1)
+
+
+def _moved(problem: Problem, atoms: Atoms, step: Array, free: Free) -> Atoms:
+    num_grids, num_atoms = atoms.present.shape
+    shift = step[:, : 3 * num_atoms].reshape(num_grids, num_atoms, 3)
+    longest = _LONGEST_STEP * atoms.sigma[:, np.newaxis, np.newaxis]
+    distance = np.sqrt((shift**2).sum(axis=2, keepdims=True))
+    shift = shift * np.minimum(1, longest / np.maximum(distance, np.finfo(float).tiny))
+    reach = _OUTSIDE * atoms.sigma[:, np.newaxis, np.newaxis]
+    coords = np.clip(atoms.coords + shift, -reach, problem.lengths[:, np.newaxis] + reach)
+    rest = 3 * num_atoms
+    sigma, scale = atoms.sigma, atoms.scale
+    if free.sigma:
+        sigma = np.clip(sigma + step[:, rest], 0.8 * sigma, 1.25 * sigma)
+    if free.scale:
+        scale = np.clip(scale + step[:, rest + free.sigma], 0.7 * scale, 1.4 * scale)
+    background = atoms.background + step[:, rest + free.sigma + free.scale :]
+    return Atoms(coords, atoms.present, sigma, scale, background)

@@ -1,0 +1,148 @@
+"""Grids of one channel as a sum of separable Gaussians: what the solver knows and what it looks for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pg_tf.inversion.factors import Array, AxisFactors, axis_factors
+from pg_tf.voxelize import voxelize
+
+
+@dataclasses.dataclass(frozen=True)
+class Atoms:
+    """What a grid is explained with. `K` grids, padded to `A` atoms; coordinates from the lower corner of the box.
+
+    Attributes:
+      coords: `[K, A, 3]`, Å.
+      present: bool `[K, A]`, False for padding.
+      sigma: `[K]`, Å.
+      scale: `[K]`, integral of an atom.
+      background: `[K, Q]`, coefficients of the polynomials of `Problem.polynomials`.
+    """
+
+    coords: Array
+    present: npt.NDArray[np.bool_]
+    sigma: Array
+    scale: Array
+    background: Array
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        return self.present.sum(axis=1)
+
+    def __getitem__(self, rows: Any) -> Atoms:
+        return Atoms(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+    def where(self, chosen: npt.NDArray[np.bool_], other: Atoms) -> Atoms:
+        """The rows that are chosen of this one, the others of `other`, which has as many atoms."""
+
+        def select(mine: Any, theirs: Any) -> Any:
+            return np.where(chosen.reshape(-1, *[1] * (mine.ndim - 1)), mine, theirs)
+
+        return Atoms(*(select(getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self)))
+
+    def padded(self, size: int) -> Atoms:
+        """With room for `size` atoms; those present come first."""
+        order = np.argsort(~self.present, axis=1, kind="stable")
+        coords = np.take_along_axis(self.coords, order[:, :, np.newaxis], axis=1)[:, :size]
+        present = np.take_along_axis(self.present, order, axis=1)[:, :size]
+        missing = max(size - coords.shape[1], 0)
+        return dataclasses.replace(
+            self,
+            coords=np.pad(coords, [(0, 0), (0, missing), (0, 0)]),
+            present=np.pad(present, [(0, 0), (0, missing)]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Grids, each a problem of its own.
+
+    Attributes:
+      grids: `[K, nx, ny, nz]`.
+      lengths: of the box, `[K, 3]`, Å.
+      exponents: `[Q, 3]`, the powers of x, y, z (from -1 to 1 across the box) of the background's polynomials.
+    """
+
+    grids: Array
+    lengths: Array
+    exponents: npt.NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.grids.shape[1:]  # type: ignore[return-value]
+
+    @property
+    def voxel(self) -> Array:
+        """`[K, 3]`, Å."""
+        return self.lengths / np.array(self.shape)
+
+    def __getitem__(self, rows: Any) -> Problem:
+        return Problem(self.grids[rows], self.lengths[rows], self.exponents)
+
+    def polynomials(self, axis: int) -> Array:
+        """The background's factors on an axis: `[Q, n]`."""
+        extent = self.shape[axis]
+        middle = (2 * np.arange(extent) + 1) / extent - 1
+        return middle ** self.exponents[:, axis, np.newaxis]
+
+    def background(self, atoms: Atoms) -> Array:
+        if not len(self.exponents):
+            return np.zeros((len(self.grids), 1, 1, 1))
+        x, y, z = (self.polynomials(axis) for axis in range(3))
+        return np.einsum("kq,qx,qy,qz->kxyz", atoms.background, x, y, z, optimize=True)
+
+    def residual(self, atoms: Atoms) -> Array:
+        """Grids less what the atoms and the background explain, `[K, nx, ny, nz]`."""
+        return self.grids - self._voxelize(atoms, atoms.coords, atoms.sigma, tf.constant(atoms.scale)).numpy() - self.background(atoms)
+
+    def slopes(self, atoms: Atoms, with_sigma: bool) -> tuple[Array, Array, Array | None, Array]:
+        """The residual r, and J^T r, J the derivatives of the model: to the coordinates `[K, A, 3]`, to sigma `[K]`
+        (None unless asked for), to the scale `[K]`."""
+        coords, sigma, scale = (tf.constant(v) for v in (atoms.coords, atoms.sigma, atoms.scale))
+        sources = [coords, scale, sigma] if with_sigma else [coords, scale]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            model = self._voxelize(atoms, coords, sigma, scale)
+        residual = self.grids - model.numpy() - self.background(atoms)
+        to_coords, to_scale, *to_sigma = tape.gradient(model, sources, tf.constant(residual))
+        return residual, to_coords.numpy(), to_sigma[0].numpy() if with_sigma else None, to_scale.numpy()
+
+    def overlap(self, atoms: Atoms, values: Array) -> Array:
+        """Inner products of grids with each atom of integral 1, `[K, A]`."""
+        weights = tf.constant(atoms.present.astype(np.float64))
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            model = self._voxelize(atoms, atoms.coords, atoms.sigma, weights)
+        return tape.gradient(model, weights, tf.constant(values)).numpy() * atoms.present
+
+    def norms(self, atoms: Atoms) -> Array:
+        """Sum of squares of each atom of integral 1 by itself, `[K, A]`."""
+        return np.prod([(factors.value**2).sum(axis=2) for factors in self.factors(atoms)], axis=0)
+
+    def factors(self, atoms: Atoms) -> list[AxisFactors]:
+        """Along x, y and z; 0 for padding."""
+        present = atoms.present[:, :, np.newaxis]
+        result = []
+        for axis in range(3):
+            factors = axis_factors(atoms.coords[:, :, axis], atoms.sigma, self.lengths[:, axis], self.shape[axis])
+            result.append(AxisFactors(*(values * present for values in factors)))
+        return result
+
+    def _voxelize(self, atoms: Atoms, coords: Any, sigma: Any, scale: Any) -> tf.Tensor:
+        shape = atoms.present.shape
+        grid = voxelize(
+            coords,
+            np.where(atoms.present, 0, -1).astype(np.int32),
+            grid_shape=self.shape,
+            sigma=tf.broadcast_to(sigma[:, np.newaxis], shape),
+            weights=tf.broadcast_to(scale[:, np.newaxis], shape) if scale.shape.rank == 1 else scale,
+            box=(np.zeros(3), self.lengths),
+            dtype="float64",
+        )
+        return tf.squeeze(grid, 1)

@@ -1,0 +1,112 @@
+"""Grids made sharper, so that atoms whose Gaussians have merged show as peaks of their own.
+
+A grid is a linear image of a density of point atoms: each axis of it is seen through the factors of that axis. The
+ridge estimate of that density, in the basis of the singular vectors of the three axes, is a product of one-dimensional
+transforms and one filter. All of the sharpness that the noise and the voxels allow would ring; so only a power of the
+singular values is taken back, as if the Gaussians had become narrower by the square root of `1 - power`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from pg_tf.inversion.factors import Array, axis_factors
+
+# What the sharpened Gaussian's spectrum has fallen to where noise or voxels end it. Higher is sharper and rings more.
+_CUT = 0.3
+
+# Voxels of the result, of the sharpened Gaussian's sigma.
+_SPACING = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Sharpener:
+    """Attributes:
+    shape: of the result; from the number of voxels of the grid to twice as many a side.
+    noise: `[K]`, standard deviation of a voxel of the result, in atoms.
+    """
+
+    shape: tuple[int, int, int]
+    noise: Array
+    _to_spectrum: list[Array]  # [K, n, n] for each axis
+    _from_spectrum: list[Array]  # [K, m, n]
+    _filter: Array  # [K, nx, ny, nz]
+    _scale: Array  # [K]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], lengths: Array, sigma: Array, scale: Array, noise: Array, num_atoms: Array) -> Sharpener:
+        """Args:
+          shape: voxels of the grids.
+          lengths: `[K, 3]`, Å.
+          sigma: `[K]`, Å.
+          scale: `[K]`, integral of an atom.
+          noise: `[K]`, standard deviation of a voxel.
+          num_atoms: `[K]`, how many atoms to expect; the order of magnitude matters.
+        """
+        noise = noise / scale
+        width = sigma[:, np.newaxis] * np.array(shape) / lengths  # in voxels
+        at_nyquist = np.exp(-0.5 * (np.pi * width) ** 2) * 2 / np.pi
+        voxels = np.prod(shape)
+        at_noise = noise * np.sqrt(voxels / np.maximum(num_atoms, 1))
+        cut = np.clip(np.maximum(at_nyquist, at_noise[:, np.newaxis]), 1e-9, 0.999)
+        power = np.clip(np.log(_CUT) / np.log(cut), 0.1, 1.0)
+        finest = (width * np.sqrt(power)).min(axis=0)
+        fine = tuple(int(np.ceil(n * np.clip(_SPACING / f, 1, 2))) for n, f in zip(shape, finest, strict=True))
+
+        axes: list[tuple[Array, Array, Array]] = []
+        for d in range(3):
+            same = next((e for e in range(d) if shape[e] == shape[d] and fine[e] == fine[d] and np.array_equal(lengths[:, e], lengths[:, d])), None)
+            axes.append(_spectrum(lengths[:, d], sigma, shape[d], fine[d]) if same is None else axes[same])
+        to_spectrum, from_spectrum, values = zip(*axes, strict=True)
+        ridge = at_noise**2 * np.prod(fine) / voxels
+        singular = _outer(values)
+        transfer = [v / np.sqrt(fine[d] / shape[d]) for d, v in enumerate(values)]
+        kept = _outer([t ** power[:, d, np.newaxis] for d, t in enumerate(transfer)])
+        gain = kept / (singular**2 + ridge[:, np.newaxis, np.newaxis, np.newaxis])
+        # The mean height of a lone atom and the noise, over the box.
+        height = (gain * singular**2).sum(axis=(1, 2, 3)) / np.prod(fine)
+        spread = np.sqrt(((gain * singular) ** 2).sum(axis=(1, 2, 3)) / np.prod(fine))
+        gain /= (height * scale)[:, np.newaxis, np.newaxis, np.newaxis]
+        return cls(fine, noise * spread / height, list(to_spectrum), list(from_spectrum), gain, scale)
+
+    def __call__(self, grids: Array) -> Array:
+        """Sharpened grids `[K, *shape]`, in atoms: about 1 at the peak of an atom by itself."""
+        spectrum = _transform(grids, [u.transpose(0, 2, 1) for u in self._to_spectrum])
+        spectrum *= self._filter
+        return _transform(spectrum, self._from_spectrum)
+
+    def matched(self, residuals: Array) -> tuple[Array, Array]:
+        """The matched filter: how many atoms a residual would best take at each place (`[K, *shape]`), and the standard
+        deviation of that for a noise of 1 a voxel (`[K]`, of an atom in the middle of the box)."""
+        spectrum = _transform(residuals, [u.transpose(0, 2, 1) for u in self._to_spectrum])
+        norms = [(b**2).sum(axis=2) for b in self._from_spectrum]
+        middle = np.prod([norm[:, norm.shape[1] // 2] for norm in norms], axis=0)
+        # By the norm in the middle everywhere: what the box cuts is worth less, and 0 / 0 must not come up.
+        found = _transform(spectrum, self._from_spectrum) / (middle * self._scale)[:, np.newaxis, np.newaxis, np.newaxis]
+        return found, 1 / (np.sqrt(middle) * self._scale)
+
+    def __getitem__(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Sharpener:
+        return Sharpener(self.shape, self.noise[rows], [u[rows] for u in self._to_spectrum], [u[rows] for u in self._from_spectrum], self._filter[rows], self._scale[rows])
+
+
+def _spectrum(length: Array, sigma: Array, extent: int, fine: int) -> tuple[Array, Array, Array]:
+    position = (np.arange(fine) + 0.5) / fine * length[:, np.newaxis]
+    factors = axis_factors(position, sigma, length, extent).value.transpose(0, 2, 1)  # [K, n, m]
+    squares, vectors = np.linalg.eigh(factors @ factors.transpose(0, 2, 1))
+    # Smaller ones are lost to rounding, and to the ridge.
+    return vectors, factors.transpose(0, 2, 1) @ vectors, np.sqrt(np.maximum(squares, 1e-18))
+
+
+def _outer(values: tuple[Array, ...] | list[Array]) -> Array:
+    x, y, z = values
+    return x[:, :, np.newaxis, np.newaxis] * y[:, np.newaxis, :, np.newaxis] * z[:, np.newaxis, np.newaxis, :]
+
+
+def _transform(grids: Array, matrices: list[Array]) -> Array:
+    x, y, z = matrices
+    num_grids, nx, ny, nz = grids.shape
+    grids = (x @ grids.reshape(num_grids, nx, ny * nz)).reshape(num_grids, -1, ny, nz)
+    return (y[:, np.newaxis] @ grids) @ z.transpose(0, 2, 1)[:, np.newaxis]
