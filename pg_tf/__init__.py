@@ -6,7 +6,7 @@ from typing import Any
 from pg_tf.augment import augment, random_motion
 from pg_tf.box import Box, bounding_box, centered_box, principal_axes
 from pg_tf.elements import ElementChannels
-from pg_tf.invert import Inversion, grid_to_coords
+from pg_tf.inversion import Inversion, grid_to_coords
 from pg_tf.lennard_jones import lennard_jones
 from pg_tf.points import Voxelizer, coord_to_grid, split_points
 from pg_tf.voxelize import simd_levels, voxelize

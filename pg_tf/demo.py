@@ -22,7 +22,7 @@ from pg_tf import plot
 from pg_tf.augment import augment
 from pg_tf.datasets import Molecules, load_sample, read_molecules
 from pg_tf.elements import ORGANIC, SYMBOLS, ElementChannels
-from pg_tf.invert import grid_to_coords
+from pg_tf.inversion import grid_to_coords
 from pg_tf.metrics import Match, match_points
 from pg_tf.models import resnet3d10, training
 from pg_tf.points import Voxelizer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import erfinv
@@ -41,7 +43,9 @@ def residual_noise(residuals: Array) -> Array:
     return np.median(np.abs(residuals), axis=(1, 2, 3)) / (np.sqrt(2) * erfinv(0.5))
 
 
-def is_white(residuals: Array, noise: Array, sharpener: Sharpener, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def is_white(
+    residuals: Array, noise: Array, sharpener: Sharpener, counts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
     """Whether residuals are but white noise, in which an atom could not hide: no correlation between neighbours, no
     place where an atom more or less would help."""
     square = np.einsum("kxyz,kxyz->k", residuals, residuals)
@@ -61,6 +65,12 @@ def is_white(residuals: Array, noise: Array, sharpener: Sharpener, counts: npt.N
     return white & (deviation * noise < _FAINTEST)
 
 
+def leftover(residuals: Array, noise: Array) -> Array:
+    """Sum of absolute residuals above that of white noise, `[K]`."""
+    of_noise = np.sqrt(2 / np.pi) * noise * residuals[0].size
+    return np.maximum(np.abs(residuals).sum(axis=(1, 2, 3)) - of_noise, 0)
+
+
 def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array) -> Array:
     """Expected distance of each atom from the truth, Å: `[K, A]`.
 
@@ -72,18 +82,23 @@ def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array) ->
     matrix = normal_matrix(problem, atoms, free)
     diagonal = np.einsum("kpp->kp", matrix)
     absent = diagonal <= 1e-12 * diagonal.max(axis=1, initial=0, keepdims=True)
-    diagonal += np.where(absent, 1, 1e-12 * diagonal)
-    variance = np.einsum("kpp->kp", np.linalg.inv(matrix))[:, :coordinates]
-    variance = np.where(absent[:, :coordinates], np.inf, variance).reshape(*shape, 3).sum(axis=2)
-    local = problem.overlap(atoms, residuals**2) / np.maximum(
-        problem.overlap(atoms, np.ones_like(residuals)), np.finfo(float).tiny
+    root = np.where(absent, 1, 1 / np.sqrt(np.where(absent, 1, diagonal)))
+    matrix *= root[:, :, np.newaxis] * root[:, np.newaxis, :]
+    diagonal[:] = 1 + 1e-12  # what cannot be told apart must not stop the inversion
+    variance = np.einsum("kpp->kp", np.linalg.inv(matrix)) * root**2
+    variance = np.where(absent, np.inf, variance)[:, :coordinates].reshape(*shape, 3).sum(axis=2)
+    mass = np.maximum(problem.overlap(atoms, np.ones_like(residuals)), np.finfo(np.float64).tiny)
+    local = np.maximum(problem.overlap(atoms, residuals**2) / mass, np.finfo(np.float64).tiny)
+    return np.where(atoms.present, np.sqrt(np.maximum(variance, 0) * local), 0)
+
+
+def support(problem: Problem, atoms: Atoms, residuals: Array) -> tuple[Array, Array]:
+    """What each atom is good for: by how much sum r^2 would grow without it, all others as they are, `[K, A]`; and the
+    same for an atom that is right and wholly in the box, by itself, `[K]`. Two atoms where there is one have about 0."""
+    norm = problem.norms(atoms) * atoms.scale[:, np.newaxis] ** 2
+    grown = norm + 2 * atoms.scale[:, np.newaxis] * problem.overlap(atoms, residuals)
+    middle = atoms.padded(1)
+    middle = dataclasses.replace(
+        middle, coords=problem.lengths[:, np.newaxis] / 2, present=np.ones_like(middle.present)
     )
-    return np.sqrt(np.where(atoms.present, variance * local, 0))
-
-
-def amplitudes(problem: Problem, atoms: Atoms, residuals: Array) -> Array:
-    """What each atom would best count for, all others as they are: `[K, A]`, 1 for an atom that fits."""
-    norm = problem.norms(atoms) * atoms.scale[:, np.newaxis]
-    change = problem.overlap(atoms, residuals) / np.maximum(norm, np.finfo(float).tiny)
-    return np.where(atoms.present, 1 + change, np.inf)
-
+    return np.where(atoms.present, grown, np.inf), problem.norms(middle)[:, 0] * atoms.scale**2

@@ -46,9 +46,7 @@ class Fit(NamedTuple):
     steps: npt.NDArray[np.int64]
 
 
-def refine(
-    problem: Problem, start: Atoms, free: Free, *, max_steps: int, precision: float = 1e-6
-) -> Fit:
+def refine(problem: Problem, start: Atoms, free: Free, *, max_steps: int, precision: float = 1e-6) -> Fit:
     """Descends sum r^2 until a step promises less than `precision` of it."""
     size = max(int(start.counts.max(initial=0)), 1)
     best = start.padded(size)

@@ -31,6 +31,11 @@ class Atoms:
     scale: Array
     background: Array
 
+    @classmethod
+    def concatenate(cls, parts: list[Atoms]) -> Atoms:
+        """The rows of all parts, which have room for as many atoms."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(cls)))
+
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         return self.present.sum(axis=1)
@@ -45,6 +50,16 @@ class Atoms:
             return np.where(chosen.reshape(-1, *[1] * (mine.ndim - 1)), mine, theirs)
 
         return Atoms(*(select(getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self)))
+
+    def put(self, rows: npt.NDArray[np.int64], found: Atoms) -> Atoms:
+        """With rows replaced."""
+        size = max(found.present.shape[1], self.present.shape[1])
+        result, found = self.padded(size), found.padded(size)
+        for field in dataclasses.fields(self):
+            value = getattr(result, field.name).copy()
+            value[rows] = getattr(found, field.name)
+            object.__setattr__(result, field.name, value)
+        return result
 
     def padded(self, size: int) -> Atoms:
         """With room for `size` atoms; those present come first."""
@@ -64,12 +79,12 @@ class Problem:
     """Grids, each a problem of its own.
 
     Attributes:
-      grids: `[K, nx, ny, nz]`.
+      grids: `[K, nx, ny, nz]`; what is taken out of it by rows is float64.
       lengths: of the box, `[K, 3]`, Å.
       exponents: `[Q, 3]`, the powers of x, y, z (from -1 to 1 across the box) of the background's polynomials.
     """
 
-    grids: Array
+    grids: npt.NDArray[Any]
     lengths: Array
     exponents: npt.NDArray[np.int64]
 
@@ -83,7 +98,7 @@ class Problem:
         return self.lengths / np.array(self.shape)
 
     def __getitem__(self, rows: Any) -> Problem:
-        return Problem(self.grids[rows], self.lengths[rows], self.exponents)
+        return Problem(self.grids[rows].astype(np.float64, copy=False), self.lengths[rows], self.exponents)
 
     def polynomials(self, axis: int) -> Array:
         """The background's factors on an axis: `[Q, n]`."""
@@ -99,7 +114,11 @@ class Problem:
 
     def residual(self, atoms: Atoms) -> Array:
         """Grids less what the atoms and the background explain, `[K, nx, ny, nz]`."""
-        return self.grids - self._voxelize(atoms, atoms.coords, atoms.sigma, tf.constant(atoms.scale)).numpy() - self.background(atoms)
+        return (
+            self.grids
+            - self.model(atoms, atoms.coords, atoms.sigma, tf.constant(atoms.scale)).numpy()
+            - self.background(atoms)
+        )
 
     def slopes(self, atoms: Atoms, with_sigma: bool) -> tuple[Array, Array, Array | None, Array]:
         """The residual r, and J^T r, J the derivatives of the model: to the coordinates `[K, A, 3]`, to sigma `[K]`
@@ -108,7 +127,7 @@ class Problem:
         sources = [coords, scale, sigma] if with_sigma else [coords, scale]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
-            model = self._voxelize(atoms, coords, sigma, scale)
+            model = self.model(atoms, coords, sigma, scale)
         residual = self.grids - model.numpy() - self.background(atoms)
         to_coords, to_scale, *to_sigma = tape.gradient(model, sources, tf.constant(residual))
         return residual, to_coords.numpy(), to_sigma[0].numpy() if with_sigma else None, to_scale.numpy()
@@ -118,7 +137,7 @@ class Problem:
         weights = tf.constant(atoms.present.astype(np.float64))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            model = self._voxelize(atoms, atoms.coords, atoms.sigma, weights)
+            model = self.model(atoms, atoms.coords, atoms.sigma, weights)
         return tape.gradient(model, weights, tf.constant(values)).numpy() * atoms.present
 
     def norms(self, atoms: Atoms) -> Array:
@@ -134,7 +153,15 @@ class Problem:
             result.append(AxisFactors(*(values * present for values in factors)))
         return result
 
-    def _voxelize(self, atoms: Atoms, coords: Any, sigma: Any, scale: Any) -> tf.Tensor:
+    def model(self, atoms: Atoms, coords: Any, sigma: Any, scale: Any) -> tf.Tensor:
+        """The grids of the atoms, float64 `[K, nx, ny, nz]`, differentiable.
+
+        Args:
+          atoms: says which are present.
+          coords: `[K, A, 3]`, Å.
+          sigma: `[K]`, Å.
+          scale: integral of an atom, `[K]` or `[K, A]`.
+        """
         shape = atoms.present.shape
         grid = voxelize(
             coords,

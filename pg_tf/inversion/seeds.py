@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import cripser
@@ -9,9 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf import _library
+from pg_tf.inversion.evidence import SIGNIFICANT
 from pg_tf.inversion.factors import Array
+from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.sharpen import Sharpener
 
 _ops = _library.load()
+
+# A peak of a sharpened grid below this many atoms is no atom.
+LOWEST_PEAK = 0.3
+
+# Two equal Gaussians nearer to each other than 2 sigma have one peak; two peaks then are one and noise.
+_NEAREST = 2.2
 
 
 class Peaks(NamedTuple):
@@ -78,3 +88,52 @@ def _parabola(grids: Array, grid: npt.NDArray[np.int64], voxels: npt.NDArray[np.
         shift = np.divide(low - high, 2 * curvature, out=np.zeros_like(low), where=inside & (curvature < 0))
         refined[:, axis] += np.clip(shift, -0.5, 0.5)
     return refined
+
+
+def seed(
+    problem: Problem,
+    start: Atoms,
+    sharpener: Sharpener,
+    counts: npt.NDArray[np.int64],
+    *,
+    relative: bool = False,
+    by: str = "op",
+) -> Atoms:
+    """Atoms at the peaks of the sharpened grids.
+
+    Args:
+      start: sigma, scale and background; its atoms do not matter.
+      counts: `[K]`, how many atoms to place where there are as many peaks, -1 for all that stand out.
+      relative: whether peaks are measured by the highest one, not by what an atom's would be.
+      by: as in `persistent_peaks`.
+    """
+    sharp = sharpener(problem.grids - problem.background(start))
+    unit = sharp.max(axis=(1, 2, 3)) if relative else 1.0
+    lowest = np.maximum(LOWEST_PEAK * unit, SIGNIFICANT * sharpener.noise)
+    # Where the number is known, lower ones may be needed.
+    peaks = persistent_peaks(sharp, np.where(counts >= 0, 0.25 * lowest, lowest), by=by)
+    coords = peaks.position / sharpener.shape * problem.lengths[peaks.grid]
+    # High peaks on the flank of others and low ones by themselves are both doubtful.
+    order = np.lexsort((-peaks.height * peaks.persistence, peaks.grid))
+    present, padded = _padded(len(sharp), peaks.grid[order], coords[order])
+    _drop_near(padded, present, _NEAREST * sharpener.width)
+    rank = present.cumsum(axis=1)
+    present &= (counts < 0)[:, np.newaxis] | (rank <= counts[:, np.newaxis])
+    atoms = dataclasses.replace(start, coords=padded, present=present)
+    return atoms.padded(max(int(atoms.counts.max(initial=0)), 1))
+
+
+def _padded(num_grids: int, grid: npt.NDArray[np.int64], coords: Array) -> tuple[npt.NDArray[np.bool_], Array]:
+    rank = np.arange(len(grid)) - np.searchsorted(grid, np.arange(num_grids))[grid]
+    present = np.zeros((num_grids, rank.max(initial=0) + 1), bool)
+    present[grid, rank] = True
+    padded = np.zeros((*present.shape, 3))
+    padded[grid, rank] = coords
+    return present, padded
+
+
+def _drop_near(coords: Array, present: npt.NDArray[np.bool_], nearest: Array) -> None:
+    """Leaves out of each grid what is nearer than that to one before it."""
+    for rank in range(1, present.shape[1]):
+        squared = ((coords[:, :rank] - coords[:, rank : rank + 1]) ** 2).sum(axis=2)
+        present[:, rank] &= ~((squared < nearest[:, np.newaxis] ** 2) & present[:, :rank]).any(axis=1)

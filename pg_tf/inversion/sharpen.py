@@ -15,8 +15,13 @@ import numpy.typing as npt
 
 from pg_tf.inversion.factors import Array, axis_factors
 
-# What the sharpened Gaussian's spectrum has fallen to where noise or voxels end it. Higher is sharper and rings more.
-_CUT = 0.3
+# What the spectrum of the sharpened Gaussian has fallen to where the voxels end it; higher is sharper and rings more. The
+# same where the noise is as strong as the signal: the ridge ends that softly, so it may be higher.
+_CUT_BY_VOXELS = 0.3
+_CUT_BY_NOISE = 0.6
+
+# Of the ridge that gives the least mean square error. That one smooths more than is good for telling peaks apart.
+_RIDGE = 0.25
 
 # Voxels of the result, of the sharpened Gaussian's sigma.
 _SPACING = 0.8
@@ -27,41 +32,53 @@ class Sharpener:
     """Attributes:
     shape: of the result; from the number of voxels of the grid to twice as many a side.
     noise: `[K]`, standard deviation of a voxel of the result, in atoms.
+    width: `[K]`, sigma of the sharpened Gaussian on the axis where it is widest, Å.
     """
 
     shape: tuple[int, int, int]
     noise: Array
+    width: Array
     _to_spectrum: list[Array]  # [K, n, n] for each axis
     _from_spectrum: list[Array]  # [K, m, n]
     _filter: Array  # [K, nx, ny, nz]
     _scale: Array  # [K]
 
     @classmethod
-    def of(cls, shape: tuple[int, int, int], lengths: Array, sigma: Array, scale: Array, noise: Array, num_atoms: Array) -> Sharpener:
+    def of(
+        cls, shape: tuple[int, int, int], lengths: Array, sigma: Array, scale: Array, noise: Array, num_atoms: Array
+    ) -> Sharpener:
         """Args:
-          shape: voxels of the grids.
-          lengths: `[K, 3]`, Å.
-          sigma: `[K]`, Å.
-          scale: `[K]`, integral of an atom.
-          noise: `[K]`, standard deviation of a voxel.
-          num_atoms: `[K]`, how many atoms to expect; the order of magnitude matters.
+        shape: voxels of the grids.
+        lengths: `[K, 3]`, Å.
+        sigma: `[K]`, Å.
+        scale: `[K]`, integral of an atom.
+        noise: `[K]`, standard deviation of a voxel.
+        num_atoms: `[K]`, how many atoms to expect; the order of magnitude matters.
         """
         noise = noise / scale
         width = sigma[:, np.newaxis] * np.array(shape) / lengths  # in voxels
         at_nyquist = np.exp(-0.5 * (np.pi * width) ** 2) * 2 / np.pi
         voxels = np.prod(shape)
         at_noise = noise * np.sqrt(voxels / np.maximum(num_atoms, 1))
-        cut = np.clip(np.maximum(at_nyquist, at_noise[:, np.newaxis]), 1e-9, 0.999)
-        power = np.clip(np.log(_CUT) / np.log(cut), 0.1, 1.0)
+        by_voxels = np.log(_CUT_BY_VOXELS) / np.log(np.clip(at_nyquist, 1e-9, 0.99))
+        by_noise = np.log(_CUT_BY_NOISE) / np.log(np.clip(at_noise, 1e-9, 0.99))
+        power = np.clip(np.maximum(by_voxels, by_noise[:, np.newaxis]), 0.1, 1.0)
         finest = (width * np.sqrt(power)).min(axis=0)
         fine = tuple(int(np.ceil(n * np.clip(_SPACING / f, 1, 2))) for n, f in zip(shape, finest, strict=True))
 
         axes: list[tuple[Array, Array, Array]] = []
         for d in range(3):
-            same = next((e for e in range(d) if shape[e] == shape[d] and fine[e] == fine[d] and np.array_equal(lengths[:, e], lengths[:, d])), None)
+            same = next(
+                (
+                    e
+                    for e in range(d)
+                    if shape[e] == shape[d] and fine[e] == fine[d] and np.array_equal(lengths[:, e], lengths[:, d])
+                ),
+                None,
+            )
             axes.append(_spectrum(lengths[:, d], sigma, shape[d], fine[d]) if same is None else axes[same])
         to_spectrum, from_spectrum, values = zip(*axes, strict=True)
-        ridge = at_noise**2 * np.prod(fine) / voxels
+        ridge = (_RIDGE * at_noise) ** 2 * np.prod(fine) / voxels
         singular = _outer(values)
         transfer = [v / np.sqrt(fine[d] / shape[d]) for d, v in enumerate(values)]
         kept = _outer([t ** power[:, d, np.newaxis] for d, t in enumerate(transfer)])
@@ -70,7 +87,15 @@ class Sharpener:
         height = (gain * singular**2).sum(axis=(1, 2, 3)) / np.prod(fine)
         spread = np.sqrt(((gain * singular) ** 2).sum(axis=(1, 2, 3)) / np.prod(fine))
         gain /= (height * scale)[:, np.newaxis, np.newaxis, np.newaxis]
-        return cls(fine, noise * spread / height, list(to_spectrum), list(from_spectrum), gain, scale)
+        return cls(
+            fine,
+            noise * spread / height,
+            sigma * np.sqrt(power.max(axis=1)),
+            list(to_spectrum),
+            list(from_spectrum),
+            gain,
+            scale,
+        )
 
     def __call__(self, grids: Array) -> Array:
         """Sharpened grids `[K, *shape]`, in atoms: about 1 at the peak of an atom by itself."""
@@ -85,11 +110,21 @@ class Sharpener:
         norms = [(b**2).sum(axis=2) for b in self._from_spectrum]
         middle = np.prod([norm[:, norm.shape[1] // 2] for norm in norms], axis=0)
         # By the norm in the middle everywhere: what the box cuts is worth less, and 0 / 0 must not come up.
-        found = _transform(spectrum, self._from_spectrum) / (middle * self._scale)[:, np.newaxis, np.newaxis, np.newaxis]
+        found = (
+            _transform(spectrum, self._from_spectrum) / (middle * self._scale)[:, np.newaxis, np.newaxis, np.newaxis]
+        )
         return found, 1 / (np.sqrt(middle) * self._scale)
 
     def __getitem__(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Sharpener:
-        return Sharpener(self.shape, self.noise[rows], [u[rows] for u in self._to_spectrum], [u[rows] for u in self._from_spectrum], self._filter[rows], self._scale[rows])
+        return Sharpener(
+            self.shape,
+            self.noise[rows],
+            self.width[rows],
+            [u[rows] for u in self._to_spectrum],
+            [u[rows] for u in self._from_spectrum],
+            self._filter[rows],
+            self._scale[rows],
+        )
 
 
 def _spectrum(length: Array, sigma: Array, extent: int, fine: int) -> tuple[Array, Array, Array]:

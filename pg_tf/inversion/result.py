@@ -1,0 +1,44 @@
+"""What an inversion returns."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclasses.dataclass(frozen=True)
+class Inversion:
+    """Atoms found in grids. Of a single grid, everything is without the batch axis `B`.
+
+    Attributes:
+      points: ragged `[B, (A), 4]`, or `[A, 4]` for a single grid; columns channel, x, y, z in Å, in the frame in which
+        the box was given; ordered by channel. float64 for float64 grids, otherwise float32.
+      uncertainty: ragged `[B, (A)]` or `[A]`, the expected distance of each atom from the truth in Å, from the curvature
+        of the loss and from what is left of the grid at that place. Infinite for an atom that left no trace. It takes
+        the number of atoms for granted.
+      converged: bool `[B]`, whether nothing is left of the grid but rounding or white noise. Where it is False, `points`
+        is a best guess only.
+      loss: `[B]`, what is left of the grid: sum (G - G')^2 / sum G^2, G' the grid of `points`.
+      unexplained: `[B]`, sum |G - G'| in atoms, above what white noise of the level `noise` adds up to: 0 where every
+        bit of mass is accounted for.
+      noise: `[B, C]`, standard deviation of the noise of a voxel.
+      iterations: int `[B]`, steps of the optimisation, those that were tried in vain left out.
+      sigma: `[B, C]`, Å, as given or as fitted.
+      scale: `[B, C]`, fitted factor to the weights, 1 where it was not fitted.
+      background: `[B, C, Q]`, coefficients of the fitted polynomials 1; x, y, z; x^2, xy, xz, y^2, yz, z^2, of which Q = 0
+        (no background), 1 (constant), 4 (linear) or 10 (quadratic); coordinates run from -1 to 1 across the box.
+    """
+
+    points: Any
+    uncertainty: Any
+    converged: npt.NDArray[np.bool_]
+    loss: npt.NDArray[np.float64]
+    unexplained: npt.NDArray[np.float64]
+    noise: npt.NDArray[np.float64]
+    iterations: npt.NDArray[np.int64]
+    sigma: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+    background: npt.NDArray[np.float64]
