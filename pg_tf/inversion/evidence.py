@@ -40,7 +40,8 @@ def noise_level(grids: Array, rounding: float) -> Array:
 
 def residual_noise(residuals: Array) -> Array:
     """Standard deviation of white noise in residuals, atoms that are missed being the exception: `[K]`."""
-    return np.median(np.abs(residuals), axis=(1, 2, 3)) / (np.sqrt(2) * erfinv(0.5))
+    centred = residuals - np.median(residuals, axis=(1, 2, 3), keepdims=True)  # a background is no noise
+    return np.median(np.abs(centred), axis=(1, 2, 3)) / (np.sqrt(2) * erfinv(0.5))
 
 
 def is_white(

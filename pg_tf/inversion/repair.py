@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pg_tf.inversion import evidence
 from pg_tf.inversion.factors import Array
 from pg_tf.inversion.problem import Atoms, Problem
-from pg_tf.inversion.seeds import LOWEST_PEAK, persistent_peaks
+from pg_tf.inversion.seeds import LOWEST_PEAK, most_atoms, sharp_peaks
 from pg_tf.inversion.sharpen import Sharpener
 
 # An atom that explains less than this part of what a right one does is in a wrong place.
@@ -44,7 +44,7 @@ def propose(
     residuals = problem.residual(atoms)
     support, of_right_atom = evidence.support(problem, atoms, residuals)
     least = np.where(counts < 0, price, _LEAST_SUPPORT * of_right_atom)
-    places = _places(problem, sharpener, residuals)
+    places = _places(sharpener, residuals, atoms.scale)
     random = np.random.default_rng(0)
     member, coords = [], []
     for k in range(len(counts)):
@@ -95,19 +95,22 @@ def _exchanges(
     return moves
 
 
-def _places(problem: Problem, sharpener: Sharpener, residuals: Array) -> list[tuple[Array, int]]:
+def _places(sharpener: Sharpener, residuals: Array, scale: Array) -> list[tuple[Array, int]]:
     """For each grid, where an atom may be missing `[places, 3]`, Å, the best place first; and how many of them are as
     good as the seeds were."""
     lowest = np.maximum(LOWEST_PEAK, evidence.SIGNIFICANT * sharpener.noise)
-    peaks = persistent_peaks(sharpener(residuals), 0.3 * lowest)
+    peaks = sharp_peaks(sharpener, residuals, 0.3)
     score = peaks.height * peaks.persistence
+    # What the box cuts is less than an atom.
+    limit = most_atoms(residuals, scale).astype(int)
     result = []
     for k in range(len(residuals)):
         mine = np.flatnonzero(peaks.grid == k)
         mine = mine[np.argsort(-score[mine])]
-        where = peaks.position[mine] / sharpener.shape * problem.lengths[k]
+        where = sharpener.place(peaks.position[mine], peaks.grid[mine])
         strong = int((peaks.height[mine] > lowest[k]).sum())
         matched, _ = sharpener[np.array([k])].matched(residuals[k : k + 1])
         highest = np.array(np.unravel_index(matched[0].argmax(), sharpener.shape))
-        result.append((np.concatenate([where, [(highest + 0.5) / sharpener.shape * problem.lengths[k]]]), strong))
+        best_match = sharpener.place(highest[np.newaxis] + 0.5, np.array([k]))
+        result.append((np.concatenate([where, best_match]), min(strong, limit[k])))
     return result

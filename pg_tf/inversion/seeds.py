@@ -20,6 +20,8 @@ _ops = _library.load()
 # A peak of a sharpened grid below this many atoms is no atom.
 LOWEST_PEAK = 0.3
 
+_SHARP_VOXELS_AT_ONCE = 1 << 20
+
 # Two equal Gaussians nearer to each other than 2 sigma have one peak; two peaks then are one and noise.
 _NEAREST = 2.2
 
@@ -90,6 +92,38 @@ def _parabola(grids: Array, grid: npt.NDArray[np.int64], voxels: npt.NDArray[np.
     return refined
 
 
+def sharp_peaks(
+    sharpener: Sharpener, grids: Array, lowest: Array | float, *, relative: bool = False, by: str = "op"
+) -> Peaks:
+    """The peaks of sharpened grids, in voxels of the sharpened grid.
+
+    Args:
+      grids: `[K, nx, ny, nz]`.
+      lowest: `[K]` or one for all, of what a peak must have to be believed: `LOWEST_PEAK` of an atom, and to stand out of
+        the noise.
+      relative: whether peaks are measured by the highest one, not by what an atom's would be.
+      by: as in `persistent_peaks`.
+    """
+    lowest = np.broadcast_to(lowest, len(grids))
+    found = []
+    # A few at a time: they are up to eight times as large as the grids, and their memory is used again.
+    at_once = max(int(_SHARP_VOXELS_AT_ONCE // np.prod(sharpener.shape)), 1)
+    for first in range(0, len(grids), at_once):
+        rows = np.arange(first, min(first + at_once, len(grids)))
+        part = sharpener[rows]
+        sharp = part(grids[rows])
+        unit = sharp.max(axis=(1, 2, 3)) if relative else 1.0
+        floors = lowest[rows] * np.maximum(LOWEST_PEAK * unit, SIGNIFICANT * part.noise)
+        peaks = persistent_peaks(sharp, floors, by=by)
+        found.append(peaks._replace(grid=peaks.grid + first))
+    return Peaks(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def most_atoms(grids: Array, scale: Array) -> Array:
+    """How many atoms a mass may be, if the box cuts some of them: `[K]`."""
+    return 4 + 2 * np.maximum(grids, 0).sum(axis=(1, 2, 3)) / scale
+
+
 def seed(
     problem: Problem,
     start: Atoms,
@@ -107,18 +141,16 @@ def seed(
       relative: whether peaks are measured by the highest one, not by what an atom's would be.
       by: as in `persistent_peaks`.
     """
-    sharp = sharpener(problem.grids - problem.background(start))
-    unit = sharp.max(axis=(1, 2, 3)) if relative else 1.0
-    lowest = np.maximum(LOWEST_PEAK * unit, SIGNIFICANT * sharpener.noise)
+    grids = problem.grids - problem.background(start)
     # Where the number is known, lower ones may be needed.
-    peaks = persistent_peaks(sharp, np.where(counts >= 0, 0.25 * lowest, lowest), by=by)
-    coords = peaks.position / sharpener.shape * problem.lengths[peaks.grid]
+    peaks = sharp_peaks(sharpener, grids, np.where(counts >= 0, 0.25, 1.0), relative=relative, by=by)
+    coords = sharpener.place(peaks.position, peaks.grid)
     # High peaks on the flank of others and low ones by themselves are both doubtful.
     order = np.lexsort((-peaks.height * peaks.persistence, peaks.grid))
-    present, padded = _padded(len(sharp), peaks.grid[order], coords[order])
+    present, padded = _padded(len(grids), peaks.grid[order], coords[order])
     _drop_near(padded, present, _NEAREST * sharpener.width)
     rank = present.cumsum(axis=1)
-    present &= (counts < 0)[:, np.newaxis] | (rank <= counts[:, np.newaxis])
+    present &= rank <= np.where(counts >= 0, counts, most_atoms(grids, start.scale))[:, np.newaxis]
     atoms = dataclasses.replace(start, coords=padded, present=present)
     return atoms.padded(max(int(atoms.counts.max(initial=0)), 1))
 

@@ -33,11 +33,15 @@ class Sharpener:
     shape: of the result; from the number of voxels of the grid to twice as many a side.
     noise: `[K]`, standard deviation of a voxel of the result, in atoms.
     width: `[K]`, sigma of the sharpened Gaussian on the axis where it is widest, Å.
+    lower, upper: `[K, 3]`, the corners of the result, Å. It reaches out of the box where atoms may be cut by it: without
+      the places that such atoms are at, their remains could only be explained by very many atoms inside.
     """
 
     shape: tuple[int, int, int]
     noise: Array
     width: Array
+    lower: Array
+    upper: Array
     _to_spectrum: list[Array]  # [K, n, n] for each axis
     _from_spectrum: list[Array]  # [K, m, n]
     _filter: Array  # [K, nx, ny, nz]
@@ -45,7 +49,15 @@ class Sharpener:
 
     @classmethod
     def of(
-        cls, shape: tuple[int, int, int], lengths: Array, sigma: Array, scale: Array, noise: Array, num_atoms: Array
+        cls,
+        shape: tuple[int, int, int],
+        lengths: Array,
+        sigma: Array,
+        scale: Array,
+        *,
+        noise: Array,
+        num_atoms: Array,
+        reach: float,
     ) -> Sharpener:
         """Args:
         shape: voxels of the grids.
@@ -54,6 +66,7 @@ class Sharpener:
         scale: `[K]`, integral of an atom.
         noise: `[K]`, standard deviation of a voxel.
         num_atoms: `[K]`, how many atoms to expect; the order of magnitude matters.
+        reach: how far beyond the box atoms are looked for, in sigma.
         """
         noise = noise / scale
         width = sigma[:, np.newaxis] * np.array(shape) / lengths  # in voxels
@@ -64,38 +77,44 @@ class Sharpener:
         by_noise = np.log(_CUT_BY_NOISE) / np.log(np.clip(at_noise, 1e-9, 0.99))
         power = np.clip(np.maximum(by_voxels, by_noise[:, np.newaxis]), 0.1, 1.0)
         finest = (width * np.sqrt(power)).min(axis=0)
-        fine = tuple(int(np.ceil(n * np.clip(_SPACING / f, 1, 2))) for n, f in zip(shape, finest, strict=True))
+        lower, upper = -reach * sigma[:, np.newaxis] * np.ones(3), lengths + reach * sigma[:, np.newaxis]
+        stretch = (upper - lower) / lengths
+        dense = np.clip(_SPACING / finest, 1, 2) * stretch.max(axis=0)
+        fine = tuple(int(np.ceil(n * f)) for n, f in zip(shape, dense, strict=True))
 
         axes: list[tuple[Array, Array, Array]] = []
         for d in range(3):
-            same = next(
-                (
-                    e
-                    for e in range(d)
-                    if shape[e] == shape[d] and fine[e] == fine[d] and np.array_equal(lengths[:, e], lengths[:, d])
-                ),
-                None,
+            same = [e for e in range(d) if shape[e] == shape[d] and np.array_equal(lengths[:, e], lengths[:, d])]
+            position = (
+                lower[:, d, np.newaxis] + (np.arange(fine[d]) + 0.5) / fine[d] * (upper - lower)[:, d, np.newaxis]
             )
-            axes.append(_spectrum(lengths[:, d], sigma, shape[d], fine[d]) if same is None else axes[same])
+            axes.append(axes[same[0]] if same else _spectrum(position, sigma, lengths[:, d], shape[d]))
         to_spectrum, from_spectrum, values = zip(*axes, strict=True)
-        ridge = (_RIDGE * at_noise) ** 2 * np.prod(fine) / voxels
-        singular = _outer(values)
-        transfer = [v / np.sqrt(fine[d] / shape[d]) for d, v in enumerate(values)]
+        density = np.array(fine) / (shape * stretch)  # places a voxel
+        ridge = (_RIDGE * at_noise) ** 2 * density.prod(axis=1)
+        transfer = [v / np.sqrt(density[:, d, np.newaxis]) for d, v in enumerate(values)]
         kept = _outer([t ** power[:, d, np.newaxis] for d, t in enumerate(transfer)])
-        gain = kept / (singular**2 + ridge[:, np.newaxis, np.newaxis, np.newaxis])
-        # The mean height of a lone atom and the noise, over the box.
-        height = (gain * singular**2).sum(axis=(1, 2, 3)) / np.prod(fine)
-        spread = np.sqrt(((gain * singular) ** 2).sum(axis=(1, 2, 3)) / np.prod(fine))
+        gain = kept / (_outer([v**2 for v in values]) + ridge[:, np.newaxis, np.newaxis, np.newaxis])
+        # The height of a lone atom in the middle, and the noise there.
+        middle = _outer([b[:, b.shape[1] // 2] ** 2 for b in from_spectrum])
+        height = (gain * middle).sum(axis=(1, 2, 3))
+        spread = np.sqrt((gain**2 * middle).sum(axis=(1, 2, 3)))
         gain /= (height * scale)[:, np.newaxis, np.newaxis, np.newaxis]
         return cls(
             fine,
             noise * spread / height,
             sigma * np.sqrt(power.max(axis=1)),
+            lower,
+            upper,
             list(to_spectrum),
             list(from_spectrum),
             gain,
             scale,
         )
+
+    def place(self, position: Array, grid: npt.NDArray[np.int64]) -> Array:
+        """Coordinates `[P, 3]`, Å, of positions in voxels of the result, `[P, 3]`, in the grids `[P]`."""
+        return self.lower[grid] + position / self.shape * (self.upper - self.lower)[grid]
 
     def __call__(self, grids: Array) -> Array:
         """Sharpened grids `[K, *shape]`, in atoms: about 1 at the peak of an atom by itself."""
@@ -120,6 +139,8 @@ class Sharpener:
             self.shape,
             self.noise[rows],
             self.width[rows],
+            self.lower[rows],
+            self.upper[rows],
             [u[rows] for u in self._to_spectrum],
             [u[rows] for u in self._from_spectrum],
             self._filter[rows],
@@ -127,8 +148,9 @@ class Sharpener:
         )
 
 
-def _spectrum(length: Array, sigma: Array, extent: int, fine: int) -> tuple[Array, Array, Array]:
-    position = (np.arange(fine) + 0.5) / fine * length[:, np.newaxis]
+def _spectrum(position: Array, sigma: Array, length: Array, extent: int) -> tuple[Array, Array, Array]:
+    """Of one axis, on which atoms may be at `[K, m]`: singular vectors on the side of the voxels `[K, n, n]`, those on the
+    side of the places times the singular values `[K, m, n]`, and the values `[K, n]`."""
     factors = axis_factors(position, sigma, length, extent).value.transpose(0, 2, 1)  # [K, n, m]
     squares, vectors = np.linalg.eigh(factors @ factors.transpose(0, 2, 1))
     # Smaller ones are lost to rounding, and to the ridge.

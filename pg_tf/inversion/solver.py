@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +17,14 @@ from pg_tf.inversion.problem import Atoms, Problem
 from pg_tf.inversion.repair import SCHEDULE, propose
 from pg_tf.inversion.seeds import seed
 from pg_tf.inversion.sharpen import Sharpener
+
+# By how much, in the logarithm of sum r^2, each atom more must better the fit of a grid with more than noise left.
+_GAIN = 0.1
+
+# How far outside of the box atoms are looked for where it may cut some, in sigma.
+_REACH = 2.0
+
+_TINY = np.finfo(np.float64).tiny
 
 # A mass this close to a whole number, in atoms, is a number of atoms.
 _WHOLE = 0.05
@@ -94,7 +103,20 @@ def solve(
         start.background[:, 0] = np.median(problem.grids, axis=(1, 2, 3))
     noise = evidence.noise_level(problem.grids, options.rounding)
     counts, mass = _counts(problem, start, given, noise, options)
-    sharpener = Sharpener.of(problem.shape, problem.lengths, start.sigma, start.scale, noise, np.maximum(mass, 1))
+
+    def sharpener_of(part: Problem, atoms: Atoms, rows: Any, reach: float) -> Sharpener:
+        return Sharpener.of(
+            part.shape,
+            part.lengths,
+            atoms.sigma,
+            atoms.scale,
+            noise=noise[rows],
+            num_atoms=np.maximum(mass[rows], 1),
+            reach=reach,
+        )
+
+    all_whole = (counts >= 0).all() and (given < 0).all()
+    sharpener = sharpener_of(problem, start, slice(None), 0.0 if all_whole else _REACH)
     atoms = seed(problem, start, sharpener, counts, relative=options.free.scale, by=options.seeds)
     if options.free.scale:
         atoms = dataclasses.replace(atoms, scale=_best_scale(problem, atoms))
@@ -107,8 +129,9 @@ def solve(
     # Where a number of atoms was read from the mass and does not explain the grid: the box may cut some.
     doubtful = np.flatnonzero(~solution.explained & (counts >= 0) & (given < 0))
     if len(doubtful) and options.max_repairs:
-        again = solution[doubtful]
-        _repair(problem[doubtful], sharpener[doubtful], again, np.full(len(doubtful), -1), options)
+        part, again = problem[doubtful], solution[doubtful]
+        further = sharpener_of(part, start[doubtful], doubtful, _REACH)
+        _repair(part, further, again, np.full(len(doubtful), -1), options)
         solution.put(doubtful[again.explained], again[np.flatnonzero(again.explained)])
     return solution
 
@@ -182,36 +205,32 @@ def _repair(
         rows = np.flatnonzero(~solution.explained & (failures < SCHEDULE))
         if not len(rows):
             return
-        part, sharp, best = problem[rows], sharpener[rows], solution[rows]
+        part, sharp, best, wanted_counts = problem[rows], sharpener[rows], solution[rows], counts[rows]
         price = _price(part, np.maximum(best.noise, floor[rows]))
         member, trials = propose(part, sharp, best.atoms, counts[rows], failures[rows], price)
         failures[rows] += 1
         if not len(member):
             continue
         fit = refine(part[member], trials, options.free, max_steps=options.max_steps)
-        free = counts[rows] < 0
+        # Where more than noise is left, any atom more fits better: it must do so by much.
+        structured = best.loss > 2 * part.grids[0].size * best.noise**2
 
-        def rank(
-            atoms: Atoms,
-            loss: Array,
-            of: npt.NDArray[np.int64],
-            wanted: npt.NDArray[np.int64] = counts[rows],
-            price: Array = price,
-            free: npt.NDArray[np.bool_] = free,
-        ) -> list[tuple[int, float]]:
-            missing = np.where(free[of], 0, np.abs(atoms.counts - wanted[of]))
-            cost = loss + np.where(free[of], price[of] * atoms.counts, 0)
-            return list(zip(missing.tolist(), cost.tolist(), strict=True))
+        def rank(atoms: Atoms, loss: Array, of: Any) -> tuple[Array, Array]:  # the lower the better
+            number, wanted = atoms.counts, wanted_counts[of]
+            each = np.where(structured[of], np.log(loss) + number * _GAIN, np.log(loss + price[of] * number))
+            known = wanted >= 0
+            return np.where(known, np.abs(number - wanted), 0), np.where(known, np.log(loss), each)
 
-        standing = rank(best.atoms, best.loss, np.arange(len(rows)))
-        winner = np.full(len(rows), -1)
-        for trial, (k, value) in enumerate(zip(member, rank(fit.atoms, fit.loss, member), strict=True)):
-            if value < standing[k]:
-                standing[k], winner[k] = value, trial
-        won = np.flatnonzero(winner >= 0)
+        missing, cost = rank(fit.atoms, np.maximum(fit.loss, _TINY), member)
+        standing_missing, standing_cost = rank(best.atoms, np.maximum(best.loss, _TINY), slice(None))
+        less = missing - standing_missing[member]
+        better = (less < 0) | ((less == 0) & (cost < standing_cost[member] - 1e-9))
+        order = np.lexsort((cost, missing, ~better))
+        won, chosen = np.unique(member[order], return_index=True)
+        chosen = order[chosen]
+        won, chosen = won[better[chosen]], chosen[better[chosen]]
         if not len(won):
             continue
-        chosen = winner[won]
         better = _judged(
             part[won],
             sharp[won],
