@@ -37,9 +37,9 @@ GRID = {"float32": FLOAT32_GRID, "float64": FLOAT64_GRID}
 GRADIENT = {"float32": FLOAT32_GRADIENT, "float64": FLOAT64_GRADIENT}
 MASS = {"float32": FLOAT32_MASS, "float64": FLOAT64_MASS}
 
-# Coordinates from an inverted float32 grid, Å. The loss of 1e-9 at which the descent ends is 3e-5 of the grid; with
-# sigma 0.4 Å that is some 1e-5 Å an atom, and ten times as much where atoms of a channel overlap.
-INVERSION = 3e-4
+# Coordinates from an inverted float32 grid, Å: the rounding of float32 coordinates of some 10 Å, and that of the grid
+# times a condition of some tens where atoms overlap. Measured: 3e-7.
+INVERSION = 1e-5
 
 # Lennard-Jones energies, of each energy itself or of 100 K where it is smaller: the sum of much larger terms of both
 # signs.

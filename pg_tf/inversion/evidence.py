@@ -94,8 +94,8 @@ def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array) ->
 
 
 def support(problem: Problem, atoms: Atoms, residuals: Array) -> tuple[Array, Array]:
-    """What each atom is good for: by how much sum r^2 would grow without it, all others as they are, `[K, A]`; and the
-    same for an atom that is right and wholly in the box, by itself, `[K]`. Two atoms where there is one have about 0."""
+    """What each atom is good for: by how much sum r^2 would grow without it, all others as they are, `[K, A]`; and what
+    a lone and right atom in the middle of the box is good for, `[K]`. Two atoms where there is one have about 0."""
     norm = problem.norms(atoms) * atoms.scale[:, np.newaxis] ** 2
     grown = norm + 2 * atoms.scale[:, np.newaxis] * problem.overlap(atoms, residuals)
     middle = atoms.padded(1)

@@ -46,10 +46,10 @@ def grid_to_coords(
 ) -> Inversion:
     """Finds the atoms that a grid was made of.
 
-    Seeds are the most persistent peaks of each channel (H0 of the superlevel filtration) after the grid was sharpened, as
-    many as the mass of the channel tells (Eq. 6), or as stand out where the mass tells nothing. Levenberg-Marquardt in
-    float64 then minimises sum (G - G')^2 over all coordinates (Eq. 7-16). Where something is left of the grid, atoms are
-    added, moved and dropped while that helps.
+    Seeds are the most persistent peaks of each channel (H0 of the superlevel filtration) after the grid was sharpened,
+    as many as the mass of the channel tells (ParticleGrid paper, Eq. 6), or as stand out where the mass tells nothing.
+    Levenberg-Marquardt in float64 then minimises sum (G - G')^2 over all coordinates (Eq. 7-16). Where something is
+    left of the grid, atoms are added, moved and dropped while that helps.
 
     Example:
 
@@ -58,8 +58,8 @@ def grid_to_coords(
         found.points, found.converged
 
     Args:
-      grid: `[C, nx, ny, nz]` or `[B, C, nx, ny, nz]` (channels_last: C in the end). All atoms of a channel have the same
-        sigma and weight. Of a half-precision grid keep the dtype: it tells how coarse the numbers are.
+      grid: `[C, nx, ny, nz]` or `[B, C, nx, ny, nz]` (channels_last: C in the end). All atoms of a channel have the
+        same sigma and weight. Of a half-precision grid keep the dtype: it tells how coarse the numbers are.
       box: the `Box` it was made with, or `(origin, lengths)` in Å: `[3]`, or `[B, 3]` for a batch.
       sigma: standard deviation of the Gaussians, Å: a scalar or one for each channel `[C]`.
       weights: integral of an atom, 1 if None: a scalar or one for each channel `[C]`.

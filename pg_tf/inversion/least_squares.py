@@ -82,8 +82,8 @@ def refine(problem: Problem, start: Atoms, free: Free, *, max_steps: int, precis
 
 
 def normal_matrix(problem: Problem, atoms: Atoms, free: Free) -> Array:
-    """J^T J, `[K, P, P]`: the coordinates x, y, z of the first atom, of the second, ...; then sigma and scale where they
-    are free; then the background."""
+    """J^T J, `[K, P, P]`: the coordinates x, y, z of the first atom, of the second, ...; then sigma and scale where
+    they are free; then the background."""
     return _normal_matrix(problem.factors(atoms), problem, atoms, free)
 
 
@@ -101,7 +101,7 @@ class _System:
         residual, to_coords, to_sigma, to_scale = problem.slopes(atoms, free.sigma)
         matrix = _normal_matrix(problem.factors(atoms), problem, atoms, free)
         slope = [to_coords.reshape(len(to_coords), -1)]
-        if free.sigma:
+        if to_sigma is not None:
             slope.append(to_sigma[:, np.newaxis])
         if free.scale:
             slope.append(to_scale[:, np.newaxis])
@@ -149,7 +149,7 @@ def _normal_matrix(factors: list[AxisFactors], problem: Problem, atoms: Atoms, f
         grams.append(gram.reshape(num_grids, kinds, num_atoms, kinds, num_atoms))
 
     def inner(a: tuple[int, int, int], b: tuple[int, int, int]) -> Array:
-        """<column of atom i of kind a, column of atom j of kind b>, `[K, A, A]`; a kind names a factor for each axis."""
+        """<column of atom i of kind a, column of atom j of kind b>, `[K, A, A]`; a kind names a factor an axis."""
         x, y, z = (grams[axis][:, a[axis], :, b[axis], :] for axis in range(3))
         return x * y * z
 

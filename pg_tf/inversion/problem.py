@@ -90,7 +90,8 @@ class Problem:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return self.grids.shape[1:]  # type: ignore[return-value]
+        _, nx, ny, nz = self.grids.shape
+        return nx, ny, nz
 
     @property
     def voxel(self) -> Array:

@@ -17,8 +17,8 @@ _LEAST_SUPPORT = 0.2
 # New atoms are put off their place by this much, in sigma: two in one place would never part.
 _JITTER = 0.1
 
-# Kinds of proposals, to be gone through while they fail. First all that the residual suggests at once; then, of atoms that
-# are (worst, second worst, ...) and of places that are (best, second best, ...), one atom or one place less sure each time.
+# Proposals are gone through while they fail. First all that the residual suggests at once; then single atoms and
+# places, by rank: (the worst atom, the best place), (the second worst, the best), ...
 SCHEDULE = 5
 _RANKS = {1: (0, 0), 2: (1, 0), 3: (0, 1), 4: (2, 0)}
 
@@ -80,7 +80,7 @@ def _exchanges(
     if wanted >= 0 and missing > 0:  # some places more than once, if need be
         return [([], [(i + failures) % num_places for i in range(missing)])]
     if wanted >= 0 and missing < 0:
-        return [(list(range(-missing)), []), (list(range(1, 1 - missing)), [])][: 1 + (num_atoms > -missing)]
+        return [(list(range(first, first - missing)), []) for first in (0, 1) if first - missing <= num_atoms]
     if failures == 0:
         if wanted >= 0:
             moved = min(max(weak, 1), num_atoms, num_places)

@@ -16,11 +16,11 @@ class Inversion:
     Attributes:
       points: ragged `[B, (A), 4]`, or `[A, 4]` for a single grid; columns channel, x, y, z in Å, in the frame in which
         the box was given; ordered by channel. float64 for float64 grids, otherwise float32.
-      uncertainty: ragged `[B, (A)]` or `[A]`, the expected distance of each atom from the truth in Å, from the curvature
-        of the loss and from what is left of the grid at that place. Infinite for an atom that left no trace. It takes
-        the number of atoms for granted.
-      converged: bool `[B]`, whether nothing is left of the grid but rounding or white noise. Where it is False, `points`
-        is a best guess only.
+      uncertainty: ragged `[B, (A)]` or `[A]`, the expected distance of each atom from the truth in Å, from the
+        curvature of the loss and from what is left of the grid at that place. Infinite for an atom that left no trace.
+        It takes the number of atoms for granted.
+      converged: bool `[B]`, whether nothing is left of the grid but rounding or white noise. Where it is False,
+        `points` is a best guess only.
       loss: `[B]`, what is left of the grid: sum (G - G')^2 / sum G^2, G' the grid of `points`.
       unexplained: `[B]`, sum |G - G'| in atoms, above what white noise of the level `noise` adds up to: 0 where every
         bit of mass is accounted for.
@@ -28,8 +28,8 @@ class Inversion:
       iterations: int `[B]`, steps of the optimisation, those that were tried in vain left out.
       sigma: `[B, C]`, Å, as given or as fitted.
       scale: `[B, C]`, fitted factor to the weights, 1 where it was not fitted.
-      background: `[B, C, Q]`, coefficients of the fitted polynomials 1; x, y, z; x^2, xy, xz, y^2, yz, z^2, of which Q = 0
-        (no background), 1 (constant), 4 (linear) or 10 (quadratic); coordinates run from -1 to 1 across the box.
+      background: `[B, C, Q]`, coefficients of the fitted polynomials 1; x, y, z; x^2, xy, xz, y^2, yz, z^2, of which
+        Q = 0 (no background), 1 (constant), 4 (linear) or 10 (quadratic); x, y and z run from -1 to 1 across the box.
     """
 
     points: Any

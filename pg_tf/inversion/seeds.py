@@ -69,25 +69,28 @@ def _cripser(grids: Array, floors: Array) -> tuple[npt.NDArray[np.int32], Array,
         found.append(pairs[np.argsort(pairs[:, 1] - pairs[:, 2], kind="stable")])
     splits = np.cumsum([0, *(len(pairs) for pairs in found)])
     joined = np.concatenate(found) if found else np.zeros((0, 9))
-    return joined[:, 3:6].astype(np.int32), -joined[:, 1], -joined[:, 2], splits
+    lowest = np.repeat(floors, np.diff(splits))
+    deaths = np.where(-joined[:, 2] > lowest, -joined[:, 2], -np.inf)  # the op's filtration ends at the floor
+    return joined[:, 3:6].astype(np.int32), -joined[:, 1], deaths, splits
 
 
 def _parabola(grids: Array, grid: npt.NDArray[np.int64], voxels: npt.NDArray[np.int32]) -> Array:
     """Refined below the voxel by a parabola through the logarithm, exact for a lone Gaussian of wide sigma."""
-    refined = voxels + 0.5
-    centre = grids[(grid, *voxels.T)]
-    tiny = 1e-3 * centre  # a neighbour may be negative
+    refined: Array = voxels.astype(np.float64) + 0.5
+    x, y, z = voxels.T
+    centre = grids[grid, x, y, z]
+    lowest = 1e-3 * centre  # a neighbour may be negative
     for axis in range(3):
-        below, above = voxels.copy(), voxels.copy()
-        below[:, axis] -= 1
-        above[:, axis] += 1
-        inside = (below[:, axis] >= 0) & (above[:, axis] < grids.shape[1 + axis])
-        below[:, axis] = np.maximum(below[:, axis], 0)
-        above[:, axis] = np.minimum(above[:, axis], grids.shape[1 + axis] - 1)
-        low = np.log(np.maximum(grids[(grid, *below.T)], tiny))
-        high = np.log(np.maximum(grids[(grid, *above.T)], tiny))
-        curvature = low + high - 2 * np.log(centre)
-        shift = np.divide(low - high, 2 * curvature, out=np.zeros_like(low), where=inside & (curvature < 0))
+        last = grids.shape[1 + axis] - 1
+        sides = []
+        for step in (-1, 1):
+            neighbour = list(voxels.T)
+            neighbour[axis] = np.clip(neighbour[axis] + step, 0, last)
+            x, y, z = neighbour
+            sides.append(np.log(np.maximum(grids[grid, x, y, z], lowest) / centre))
+        low, high = sides
+        inside = (voxels[:, axis] > 0) & (voxels[:, axis] < last) & (low + high < 0)
+        shift = np.divide(low - high, 2 * (low + high), out=np.zeros(len(grid)), where=inside)
         refined[:, axis] += np.clip(shift, -0.5, 0.5)
     return refined
 
@@ -99,8 +102,8 @@ def sharp_peaks(
 
     Args:
       grids: `[K, nx, ny, nz]`.
-      lowest: `[K]` or one for all, of what a peak must have to be believed: `LOWEST_PEAK` of an atom, and to stand out of
-        the noise.
+      lowest: `[K]` or one for all, of the height at which a peak is believed: `LOWEST_PEAK` of an atom, and out of the
+        noise.
       relative: whether peaks are measured by the highest one, not by what an atom's would be.
       by: as in `persistent_peaks`.
     """

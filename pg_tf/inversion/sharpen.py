@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from pg_tf.inversion.factors import Array, axis_factors
 
-# What the spectrum of the sharpened Gaussian has fallen to where the voxels end it; higher is sharper and rings more. The
-# same where the noise is as strong as the signal: the ridge ends that softly, so it may be higher.
+# What the spectrum of the sharpened Gaussian has fallen to where the voxels end it; higher is sharper and rings more.
+# The same where the noise is as strong as the signal: the ridge ends that softly, so it may be higher.
 _CUT_BY_VOXELS = 0.3
 _CUT_BY_NOISE = 0.6
 
@@ -33,7 +33,7 @@ class Sharpener:
     shape: of the result; from the number of voxels of the grid to twice as many a side.
     noise: `[K]`, standard deviation of a voxel of the result, in atoms.
     width: `[K]`, sigma of the sharpened Gaussian on the axis where it is widest, Å.
-    lower, upper: `[K, 3]`, the corners of the result, Å. It reaches out of the box where atoms may be cut by it: without
+    lower, upper: `[K, 3]`, the corners of the result, Å. It reaches out of the box where that may cut atoms: without
       the places that such atoms are at, their remains could only be explained by very many atoms inside.
     """
 
@@ -80,7 +80,8 @@ class Sharpener:
         lower, upper = -reach * sigma[:, np.newaxis] * np.ones(3), lengths + reach * sigma[:, np.newaxis]
         stretch = (upper - lower) / lengths
         dense = np.clip(_SPACING / finest, 1, 2) * stretch.max(axis=0)
-        fine = tuple(int(np.ceil(n * f)) for n, f in zip(shape, dense, strict=True))
+        nx, ny, nz = np.ceil(shape * dense).astype(int).tolist()
+        fine = (nx, ny, nz)
 
         axes: list[tuple[Array, Array, Array]] = []
         for d in range(3):
@@ -149,8 +150,8 @@ class Sharpener:
 
 
 def _spectrum(position: Array, sigma: Array, length: Array, extent: int) -> tuple[Array, Array, Array]:
-    """Of one axis, on which atoms may be at `[K, m]`: singular vectors on the side of the voxels `[K, n, n]`, those on the
-    side of the places times the singular values `[K, m, n]`, and the values `[K, n]`."""
+    """Of one axis, on which atoms may be at `[K, m]`: singular vectors on the side of the voxels `[K, n, n]`, those on
+    the side of the places times the singular values `[K, m, n]`, and the values `[K, n]`."""
     factors = axis_factors(position, sigma, length, extent).value.transpose(0, 2, 1)  # [K, n, m]
     squares, vectors = np.linalg.eigh(factors @ factors.transpose(0, 2, 1))
     # Smaller ones are lost to rounding, and to the ridge.

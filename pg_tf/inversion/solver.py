@@ -24,8 +24,6 @@ _GAIN = 0.1
 # How far outside of the box atoms are looked for where it may cut some, in sigma.
 _REACH = 2.0
 
-_TINY = np.finfo(np.float64).tiny
-
 # A mass this close to a whole number, in atoms, is a number of atoms.
 _WHOLE = 0.05
 
@@ -133,6 +131,7 @@ def solve(
         further = sharpener_of(part, start[doubtful], doubtful, _REACH)
         _repair(part, further, again, np.full(len(doubtful), -1), options)
         solution.put(doubtful[again.explained], again[np.flatnonzero(again.explained)])
+    solution.explained &= (given < 0) | (solution.atoms.counts == given)
     return solution
 
 
@@ -185,6 +184,15 @@ def _judged(
     return Solution(atoms, loss, explained, noise, steps)
 
 
+def _rank(
+    atoms: Atoms, loss: Array, wanted: npt.NDArray[np.int64], price: Array, structured: npt.NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """How many atoms there are too few or too many, and then what they cost; the lower the better: `[K]` both."""
+    number, loss = atoms.counts, np.maximum(loss, np.finfo(np.float64).tiny)
+    free = np.where(structured, np.log(loss) + _GAIN * number, np.log(loss + price * number))
+    return np.where(wanted < 0, 0, np.abs(number - wanted)), np.where(wanted < 0, free, np.log(loss))
+
+
 def _price(problem: Problem, noise: Array) -> Array:
     """What an atom must save of sum r^2 to be worth its place, `[K]`: the Bayesian information criterion for its three
     coordinates and its presence."""
@@ -205,7 +213,7 @@ def _repair(
         rows = np.flatnonzero(~solution.explained & (failures < SCHEDULE))
         if not len(rows):
             return
-        part, sharp, best, wanted_counts = problem[rows], sharpener[rows], solution[rows], counts[rows]
+        part, sharp, best, wanted = problem[rows], sharpener[rows], solution[rows], counts[rows]
         price = _price(part, np.maximum(best.noise, floor[rows]))
         member, trials = propose(part, sharp, best.atoms, counts[rows], failures[rows], price)
         failures[rows] += 1
@@ -215,14 +223,8 @@ def _repair(
         # Where more than noise is left, any atom more fits better: it must do so by much.
         structured = best.loss > 2 * part.grids[0].size * best.noise**2
 
-        def rank(atoms: Atoms, loss: Array, of: Any) -> tuple[Array, Array]:  # the lower the better
-            number, wanted = atoms.counts, wanted_counts[of]
-            each = np.where(structured[of], np.log(loss) + number * _GAIN, np.log(loss + price[of] * number))
-            known = wanted >= 0
-            return np.where(known, np.abs(number - wanted), 0), np.where(known, np.log(loss), each)
-
-        missing, cost = rank(fit.atoms, np.maximum(fit.loss, _TINY), member)
-        standing_missing, standing_cost = rank(best.atoms, np.maximum(best.loss, _TINY), slice(None))
+        missing, cost = _rank(fit.atoms, fit.loss, wanted[member], price[member], structured[member])
+        standing_missing, standing_cost = _rank(best.atoms, best.loss, wanted, price, structured)
         less = missing - standing_missing[member]
         better = (less < 0) | ((less == 0) & (cost < standing_cost[member] - 1e-9))
         order = np.lexsort((cost, missing, ~better))
