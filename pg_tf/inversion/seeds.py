@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cripser
 import numpy as np
@@ -42,16 +42,16 @@ class Peaks(NamedTuple):
     persistence: Array
 
 
-def persistent_peaks(grids: Array, floors: Array, *, by: str = "op") -> Peaks:
+def persistent_peaks(grids: npt.NDArray[Any], floors: Array, *, by: str = "op") -> Peaks:
     """The peaks above the floors, by persistent homology: H0 of the superlevel filtration.
 
     Args:
-      grids: `[K, nx, ny, nz]`.
+      grids: `[K, nx, ny, nz]`, float32 or float64.
       floors: `[K]`, at least 0: lower peaks are left out.
       by: "op", pg_tf's own, or "cripser", which holds Python's lock and takes every voxel in.
     """
     if by == "op":
-        pairs = _ops.pg_tf_persistent_peaks(grids, floors)
+        pairs = _ops.pg_tf_persistent_peaks(grids, floors.astype(grids.dtype))
         voxels, births, deaths = (v.numpy() for v in (pairs.peaks, pairs.births, pairs.deaths))
         splits = pairs.row_splits.numpy()
     else:
@@ -61,7 +61,9 @@ def persistent_peaks(grids: Array, floors: Array, *, by: str = "op") -> Peaks:
     return Peaks(grid, _parabola(grids, grid, voxels), births, persistence)
 
 
-def _cripser(grids: Array, floors: Array) -> tuple[npt.NDArray[np.int32], Array, Array, npt.NDArray[np.int64]]:
+def _cripser(
+    grids: npt.NDArray[Any], floors: Array
+) -> tuple[npt.NDArray[np.int32], Array, Array, npt.NDArray[np.int64]]:
     found = []
     for density, floor in zip(grids, floors, strict=True):
         pairs = cripser.computePH(np.ascontiguousarray(-density, np.float64), maxdim=0)
@@ -74,7 +76,7 @@ def _cripser(grids: Array, floors: Array) -> tuple[npt.NDArray[np.int32], Array,
     return joined[:, 3:6].astype(np.int32), -joined[:, 1], deaths, splits
 
 
-def _parabola(grids: Array, grid: npt.NDArray[np.int64], voxels: npt.NDArray[np.int32]) -> Array:
+def _parabola(grids: npt.NDArray[Any], grid: npt.NDArray[np.int64], voxels: npt.NDArray[np.int32]) -> Array:
     """Refined below the voxel by a parabola through the logarithm, exact for a lone Gaussian of wide sigma."""
     refined: Array = voxels.astype(np.float64) + 0.5
     x, y, z = voxels.T
