@@ -26,6 +26,7 @@ class Scale:
       protein: atoms, and voxels a side of 0.75 Å.
       pipeline_molecules: in one pass.
       rival_extents: for the rivals of the registry.
+      inverted: molecules turned back into atoms.
     """
 
     seconds: float
@@ -38,6 +39,7 @@ class Scale:
     protein: tuple[int, int]
     pipeline_molecules: int
     rival_extents: tuple[int, ...]
+    inverted: int
 
 
 SCALES = {
@@ -52,6 +54,7 @@ SCALES = {
         protein=(20_000, 128),
         pipeline_molecules=16_384,
         rival_extents=(32, 64, 128),
+        inverted=100,
     ),
     "quick": Scale(
         seconds=0.12,
@@ -64,6 +67,7 @@ SCALES = {
         protein=(20_000, 128),
         pipeline_molecules=2048,
         rival_extents=(32, 64),
+        inverted=16,
     ),
     # Sees that everything runs; its figures mean nothing.
     "smoke": Scale(
@@ -77,6 +81,7 @@ SCALES = {
         protein=(200, 16),
         pipeline_molecules=4,
         rival_extents=(8,),
+        inverted=1,
     ),
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pg_tf.invert import grid_to_coords
+from pg_tf.inversion import grid_to_coords
 from pg_tf.metrics import compare_points
 
 

@@ -8,9 +8,9 @@ import pytest
 from rdkit import Chem
 
 import pg_tf
-from pg_tf._export import to_rdkit, to_xyz
 from pg_tf.datasets import load_sample
 from pg_tf.elements import ORGANIC
+from pg_tf.inversion import to_rdkit, to_xyz
 
 WATER = np.float64([[1, 0, 0, 0.12], [0, 0, 0.76, -0.48], [-1, 9, 9, 9], [0, 0, -0.76, -0.48]])
 
@@ -22,9 +22,10 @@ def smiles_of(molecule):
 def test_molecules_are_themselves_after_grid_and_inversion():
     molecules = load_sample("test")[[3, 9, 40]]
     grids, box = pg_tf.Voxelizer(num_channels=8, grid_shape=32, sigma=0.4, return_box=True)(molecules.points(ORGANIC))
-    found = pg_tf.grid_to_coords(grids, box=box, sigma=0.4).points
-    for points, name in zip(found, molecules.names, strict=True):
-        assert smiles_of(to_rdkit(points, ORGANIC)) == Chem.CanonSmiles(name)
+    found = pg_tf.grid_to_coords(grids, box=box, sigma=0.4)
+    for molecule, name in zip(found.to_rdkit(ORGANIC), molecules.names, strict=True):
+        assert smiles_of(molecule) == Chem.CanonSmiles(name)
+    assert found.to_xyz(ORGANIC)[1] == to_xyz(found.points[1], ORGANIC)
 
 
 def test_bonds_and_stereochemistry_are_those_of_the_source_for_nearly_all_molecules(rng):

@@ -15,4 +15,5 @@ CASES = (
     "threads",
     "levels",
     "pipeline",
+    "inversion",
 )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
+
+from pg_tf.elements import ElementChannels
+from pg_tf.inversion import export
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,3 +47,16 @@ class Inversion:
     sigma: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
     background: npt.NDArray[np.float64]
+
+    def to_xyz(self, elements: ElementChannels | Sequence[str], comment: str = "") -> Any:
+        """The atoms in the XYZ format, see `pg_tf.inversion.to_xyz`: a string, or a list of them for a batch."""
+        return self._each(lambda points: export.to_xyz(points, elements, comment))
+
+    def to_rdkit(self, elements: ElementChannels | Sequence[str], charge: int = 0) -> Any:
+        """RDKit molecules with perceived bonds, see `pg_tf.inversion.to_rdkit`: one, or a list of them for a batch."""
+        return self._each(lambda points: export.to_rdkit(points, elements, charge))
+
+    def _each(self, function: Callable[[Any], Any]) -> Any:
+        if isinstance(self.points, tf.RaggedTensor):
+            return [function(points) for points in self.points]
+        return function(self.points)

@@ -1,16 +1,15 @@
-#!/usr/bin/env python3
 """How exactly and how fast grids turn back into atoms, with the failures by cause, beside a rival.
 
-    .venv/bin/python benchmarks/invert.py [--data FILE.npz] [--sigma 0.3 0.4] [--channels one elements] [--json FILE]
-    .venv/bin/python benchmarks/invert.py --quick
-    .venv/bin/python benchmarks/invert.py --closing closing.png
+    .venv/bin/python -m benchmarks.inversion [--data FILE.npz] [--sigma 0.3 0.4] [--channels one elements] [--json FILE]
+    .venv/bin/python -m benchmarks.inversion --quick
+    .venv/bin/python -m benchmarks.inversion --closing closing.png
 
 Without --sigma, --grid-size, --channels or --noise, the table of targets is run. FILE.npz holds `z` [atoms], `pos`
 [atoms, 3] in Å and `offsets` [molecules + 1]; the test part of the shipped sample if left out. "exact" is the right
 number of atoms in every channel and the largest error under 0.001 Å. Noise is white, in percent of the grid's largest
 voxel. --closing draws how near two atoms of a channel may come to each other. Times count on a quiet machine only.
 
-The rival is in _voxmol.py: strict maxima among 26 neighbours, then L-BFGS.
+The rival is in voxmol.py: strict maxima among 26 neighbours, then L-BFGS.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import _voxmol
 import numpy as np
 import tensorflow as tf
 
 import pg_tf
+from benchmarks import voxmol
 from pg_tf.datasets import Molecules, load_sample
 from pg_tf.elements import ORGANIC
 from pg_tf.metrics import match_points
@@ -88,14 +87,14 @@ def own(grids: np.ndarray, box: pg_tf.Box, sigma: float) -> Found:
     return Found([points.numpy() for points in result.points], np.asarray(result.converged))
 
 
-def voxmol(grids: np.ndarray, box: pg_tf.Box, sigma: float) -> Found:
+def rival(grids: np.ndarray, box: pg_tf.Box, sigma: float) -> Found:
     """The rival, one molecule after another."""
     corners, lengths = np.asarray(box.origin), np.asarray(box.lengths)
-    found = [_voxmol.invert(*one, sigma) for one in zip(grids, corners, lengths, strict=True)]
+    found = [voxmol.invert(*one, sigma) for one in zip(grids, corners, lengths, strict=True)]
     return Found([points for points, _ in found], np.array([converged for _, converged in found]))
 
 
-METHODS: dict[str, Method] = {"pg_tf": own, "VoxMol-style": voxmol}
+METHODS: dict[str, Method] = {"pg_tf": own, "VoxMol-style": rival}
 
 
 def measure(case: Case, method: str, molecules: Molecules, batch_size: int, seed: int = 0) -> dict[str, Any]:
@@ -195,12 +194,12 @@ def closing(
 
     rng = np.random.default_rng(0)
     box = pg_tf.Box(np.zeros((pairs, 3), np.float32), np.full((pairs, 3), 8.0, np.float32))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for sigma, ratio in itertools.product(sigmas, np.linspace(0.2, 3, 15)):
         direction = rng.normal(size=(pairs, 1, 3))
         direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
         middle = 4 + rng.uniform(-0.5, 0.5, (pairs, 1, 3)) * 8 / grid_size
-        coords = middle + direction * np.float64([-0.5, 0.5])[:, None] * ratio * sigma
+        coords = middle + direction * np.array([-0.5, 0.5])[:, None] * ratio * sigma
         grids = pg_tf.voxelize(coords.astype(np.float32), grid_shape=grid_size, sigma=sigma, box=box).numpy()
         true = np.pad(coords, [(0, 0), (0, 0), (1, 0)])
         for method in methods:
