@@ -11,7 +11,18 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
-RUNTIME_REQUIREMENTS = ["cripser", "gemmi", "numpy", "plotly", "rdkit", "rich", "scikit-image", "scipy", "typer"]
+RUNTIME_REQUIREMENTS = [
+    "cripser",
+    "gemmi",
+    "numpy",
+    "plotly",
+    "rdkit",
+    "rich",
+    "scikit-image",
+    "scipy",
+    "threadpoolctl",
+    "typer",
+]
 
 
 def tensorflow_version() -> str:

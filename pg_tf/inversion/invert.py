@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from pg_tf import box as boxes
 from pg_tf._atoms import AtomLayout
@@ -156,15 +159,25 @@ def _solve(
     mass = problem.grids.sum(axis=(1, 2, 3), dtype=np.float64) / start.scale
     live = np.flatnonzero((problem.grids != 0).any(axis=(1, 2, 3)) | (counts > 0))
     live = live[np.argsort(-mass[live], kind="stable")]
+    # An optimizer has a state of its own and goes through them one after another.
+    threads = len(os.sched_getaffinity(0)) if optimizer is None else 1
     at_once = max(_VOXELS_AT_ONCE // max(problem.grids[:1].size, 1), 1)
-    for first in range(0, len(live), at_once):
-        rows = live[first : first + at_once]
+    at_once = min(at_once, -(-len(live) // threads)) or 1
+
+    def solve(rows: npt.NDArray[np.int64]) -> tuple[solver.Solution, Array, Array]:
         part = problem[rows]
         found = solver.solve(part, start[rows], counts[rows], options, optimizer)
         residuals = part.residual(found.atoms)
-        unexplained[rows] = evidence.leftover(residuals, found.noise) / found.atoms.scale
-        uncertainties.append((rows, evidence.uncertainty(part, found.atoms, options.free, residuals)))
-        solution.put(rows, found)
+        left = evidence.leftover(residuals, found.noise) / found.atoms.scale
+        return found, left, evidence.uncertainty(part, found.atoms, options.free, residuals)
+
+    parts = [live[first : first + at_once] for first in range(0, len(live), at_once)]
+    # The matrices are small: a thread for each part serves better than several for each product.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        for rows, (found, left, values) in zip(parts, pool.map(solve, parts), strict=True):
+            unexplained[rows] = left
+            uncertainties.append((rows, values))
+            solution.put(rows, found)
     uncertainty = np.zeros(solution.atoms.present.shape)
     for rows, values in uncertainties:
         uncertainty[rows, : values.shape[1]] = values
