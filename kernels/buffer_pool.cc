@@ -7,24 +7,18 @@
 namespace pg_tf {
 namespace {
 
-constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
 
 size_t RoundUp(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+// Made of huge pages where the system has them: fewer to map and to look up.
 void* Map(size_t bytes) {
-  void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return memory == MAP_FAILED ? nullptr : memory;
-}
-
-// Buffers of a huge page or more are made of huge pages where the system has them: fewer to map and to look up.
-void* MapBuffer(size_t bytes) {
-  if (bytes < kHugePage) return Map(bytes);
-  char* const mapped = static_cast<char*>(Map(bytes + kHugePage));
-  if (mapped == nullptr) return nullptr;
-  char* const aligned = reinterpret_cast<char*>(RoundUp(reinterpret_cast<uintptr_t>(mapped), kHugePage));
-  if (aligned > mapped) munmap(mapped, aligned - mapped);
-  char* const end = mapped + bytes + kHugePage;
+  void* const mapped = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  char* const begin = static_cast<char*>(mapped);
+  char* const aligned = reinterpret_cast<char*>(RoundUp(reinterpret_cast<uintptr_t>(begin), kHugePage));
+  char* const end = begin + bytes + kHugePage;
+  if (aligned > begin) munmap(begin, aligned - begin);
   if (end > aligned + bytes) munmap(aligned + bytes, end - (aligned + bytes));
 #if defined(MADV_HUGEPAGE)
   madvise(aligned, bytes, MADV_HUGEPAGE);
@@ -38,21 +32,21 @@ BufferPool::~BufferPool() { Trim(0); }
 
 void* BufferPool::Allocate(size_t bytes) {
   if (bytes > SIZE_MAX / 2) return nullptr;
-  bytes = RoundUp(bytes == 0 ? 1 : bytes, bytes < kHugePage ? kPage : kHugePage);
+  bytes = RoundUp(bytes == 0 ? 1 : bytes, kHugePage);
   const std::lock_guard<std::mutex> lock(mutex_);
   for (size_t i = idle_.size(); i-- > 0;) {
     const Buffer buffer = idle_[i];
-    if (buffer.bytes < bytes || buffer.bytes / 2 > bytes) continue;
+    if (buffer.bytes < bytes || buffer.bytes - bytes > bytes / 4) continue;
     idle_.erase(idle_.begin() + i);
     idle_bytes_ -= buffer.bytes;
     in_use_.emplace(buffer.memory, buffer.bytes);
     return buffer.memory;
   }
   Trim(kIdleBytes);
-  void* memory = MapBuffer(bytes);
+  void* memory = Map(bytes);
   if (memory == nullptr) {
     Trim(0);
-    memory = MapBuffer(bytes);
+    memory = Map(bytes);
   }
   if (memory != nullptr) in_use_.emplace(memory, bytes);
   return memory;
@@ -63,12 +57,12 @@ void BufferPool::Release(void* memory) {
   const auto found = in_use_.find(memory);
   if (found == in_use_.end()) return;
   const Buffer buffer = {memory, found->second};
-  in_use_.erase(found);
 #if defined(MADV_FREE)
-  if (buffer.bytes >= kHugePage) madvise(buffer.memory, buffer.bytes, MADV_FREE);
+  madvise(buffer.memory, buffer.bytes, MADV_FREE);
 #endif
   idle_.push_back(buffer);
   idle_bytes_ += buffer.bytes;
+  in_use_.erase(found);
 }
 
 size_t BufferPool::idle_bytes() const {
@@ -77,12 +71,15 @@ size_t BufferPool::idle_bytes() const {
 }
 
 void BufferPool::Trim(size_t limit) {
-  size_t count = 0;
-  for (; count < idle_.size() && idle_bytes_ > limit; ++count) {
-    munmap(idle_[count].memory, idle_[count].bytes);
-    idle_bytes_ -= idle_[count].bytes;
+  std::vector<Buffer> kept;
+  for (const Buffer& buffer : idle_) {
+    if (idle_bytes_ > limit && munmap(buffer.memory, buffer.bytes) == 0) {
+      idle_bytes_ -= buffer.bytes;
+    } else {
+      kept.push_back(buffer);
+    }
   }
-  idle_.erase(idle_.begin(), idle_.begin() + count);
+  idle_.swap(kept);
 }
 
 }  // namespace pg_tf

@@ -11,8 +11,9 @@
 
 namespace pg_tf {
 
-// Safe to use from many threads. What is idle stays mapped, so a pool never holds more than its users held at one time,
-// and kIdleBytes; the system may take idle pages back when it runs short of memory (where it can: Linux, MADV_FREE).
+// Safe to use from many threads. What is idle stays mapped: a pool holds up to a quarter more than its users held at one
+// time, and kIdleBytes. The system may take idle pages back when it runs short of memory (where it can: Linux,
+// MADV_FREE). Made for buffers of some MiB; small ones are better kept by the C library.
 class BufferPool {
  public:
   static constexpr size_t kIdleBytes = size_t{64} << 20;
@@ -22,7 +23,7 @@ class BufferPool {
   BufferPool& operator=(const BufferPool&) = delete;
   ~BufferPool();
 
-  // At least `bytes`, not cleared, on a page boundary; null if there is no memory.
+  // At least `bytes`, not cleared, on the boundary of a huge page; null if there is no memory.
   void* Allocate(size_t bytes);
 
   // Takes back what Allocate returned.

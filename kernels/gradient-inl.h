@@ -7,7 +7,7 @@
 namespace pg_tf {
 namespace PG_TF_LEVEL {
 
-// The upstream gradient in memory; consecutive z are `stride` apart, and nothing at or behind `end` may be read.
+// The upstream gradient of a molecule's grid; consecutive z are `stride` apart, and nothing at or behind `end` may be read.
 template <typename Stored>
 struct Upstream {
   const Stored* end;
@@ -32,11 +32,11 @@ PG_TF_INLINE Vec<T> LoadRow(const typename As::Stored* row, int64_t stride) {
   return values;
 }
 
-// The same with zeros for what lies behind the end of the tensor.
+// The same for the first `count` values only; zeros for the others.
 template <typename As, typename T>
-PG_TF_INLINE Vec<T> LoadLastRow(const typename As::Stored* row, const Upstream<typename As::Stored>& upstream) {
+PG_TF_INLINE Vec<T> LoadGuarded(const typename As::Stored* row, int64_t stride, int64_t count) {
   Vec<T> values = {};
-  for (int i = 0; i < Simd<T>::kLanes && row < upstream.end; ++i, row += upstream.stride) values[i] = As::From(*row);
+  for (int i = 0; i < Simd<T>::kLanes && i < count; ++i) values[i] = As::From(row[i * stride]);
   return values;
 }
 
@@ -57,22 +57,23 @@ struct LaneMoments {
 };
 
 // Adds kVectors vectors along z of an atom's window: sums of P_x P_y P_z U and of the same with one factor replaced by its
-// derivative. kLast: the window may reach behind the end of the tensor.
-template <typename As, bool kSpread, bool kLast, int kVectors, typename T>
-PG_TF_INLINE void AddMoments(int64_t count_x, int64_t count_y, const AxisDerivatives<T> factor[3], int64_t z,
+// derivative. kGuarded: nothing beside the window is read.
+template <typename As, bool kSpread, bool kGuarded, int kVectors, typename T>
+PG_TF_INLINE void AddMoments(const int64_t count[3], const AxisDerivatives<T> factor[3], int64_t z,
                              const typename As::Stored* first_row, const Upstream<typename As::Stored>& upstream,
                              LaneMoments<T>* moments) {
   constexpr int kLanes = Simd<T>::kLanes;
   Vec<T> sum[kVectors] = {}, shift_x[kVectors] = {}, shift_y[kVectors] = {}, spread_x[kVectors] = {},
          spread_y[kVectors] = {};
-  for (int64_t x = 0; x < count_x; ++x) {
+  for (int64_t x = 0; x < count[0]; ++x) {
     const typename As::Stored* row = first_row + x * upstream.pitch_x + z * upstream.stride;
     Vec<T> row_sum[kVectors] = {}, row_shift[kVectors] = {}, row_spread[kVectors] = {};
-    for (int64_t y = 0; y < count_y; ++y, row += upstream.pitch_y) {
+    for (int64_t y = 0; y < count[1]; ++y, row += upstream.pitch_y) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         const typename As::Stored* const at = row + v * kLanes * upstream.stride;
-        const Vec<T> loaded = kLast ? LoadLastRow<As, T>(at, upstream) : LoadRow<As, T>(at, upstream.stride);
+        const Vec<T> loaded = kGuarded ? LoadGuarded<As, T>(at, upstream.stride, count[2] - z - v * kLanes)
+                                       : LoadRow<As, T>(at, upstream.stride);
         row_sum[v] += loaded * factor[1].value[y];
         row_shift[v] += loaded * factor[1].shift[y];
         if (kSpread) row_spread[v] += loaded * factor[1].spread[y];
@@ -105,44 +106,72 @@ PG_TF_INLINE void AddMoments(int64_t count_x, int64_t count_y, const AxisDerivat
 }
 
 template <typename As, bool kSpread, typename T>
-PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], const AxisDerivatives<T> factor[3],
-                                      const typename As::Stored* first_row,
-                                      const Upstream<typename As::Stored>& upstream) {
-  constexpr int kLanes = Simd<T>::kLanes;
-  const int64_t count_x = window[0]->end - window[0]->begin;
-  const int64_t count_y = window[1]->end - window[1]->begin;
-  const int64_t count_z = window[2]->end - window[2]->begin, vectors = (count_z + kLanes - 1) / kLanes;
+PG_TF_INLINE LaneMoments<T> GuardedMoments(const int64_t count[3], const AxisDerivatives<T> factor[3],
+                                           const typename As::Stored* first_row,
+                                           const Upstream<typename As::Stored>& upstream) {
   LaneMoments<T> sums;
-  // What lies between the end of the window and the end of the tensor is read, and meets a factor of zero.
-  const typename As::Stored* const last_row =
-      first_row + (count_x - 1) * upstream.pitch_x + (count_y - 1) * upstream.pitch_y;
-  if (upstream.end - last_row < vectors * kLanes * upstream.stride) {
-    for (int64_t z = 0; z < count_z; z += kLanes) {
-      AddMoments<As, kSpread, true, 1>(count_x, count_y, factor, z, first_row, upstream, &sums);
-    }
-  } else if (kSpread) {
+  for (int64_t z = 0; z < count[2]; z += Simd<T>::kLanes) {
+    AddMoments<As, kSpread, true, 1>(count, factor, z, first_row, upstream, &sums);
+  }
+  return sums;
+}
+
+// The same; what lies beside the window in its last vector is read, and meets a factor of zero.
+template <typename As, bool kSpread, typename T>
+PG_TF_INLINE LaneMoments<T> FastMoments(const int64_t count[3], const AxisDerivatives<T> factor[3],
+                                        const typename As::Stored* first_row,
+                                        const Upstream<typename As::Stored>& upstream) {
+  constexpr int kLanes = Simd<T>::kLanes;
+  LaneMoments<T> sums;
+  int64_t z = 0;
+  if (kSpread) {
     // Two vectors at a time would not leave enough registers.
-    for (int64_t z = 0; z < count_z; z += kLanes) {
-      AddMoments<As, kSpread, false, 1>(count_x, count_y, factor, z, first_row, upstream, &sums);
+    for (; count[2] - z > kLanes; z += kLanes) {
+      AddMoments<As, kSpread, false, 1>(count, factor, z, first_row, upstream, &sums);
     }
   } else {
-    int64_t z = 0;
-    for (; count_z - z > 3 * kLanes; z += 2 * kLanes) {
-      AddMoments<As, kSpread, false, 2>(count_x, count_y, factor, z, first_row, upstream, &sums);
+    for (; count[2] - z > 3 * kLanes; z += 2 * kLanes) {
+      AddMoments<As, kSpread, false, 2>(count, factor, z, first_row, upstream, &sums);
     }
-    if (count_z - z > 2 * kLanes) {
-      AddMoments<As, kSpread, false, 3>(count_x, count_y, factor, z, first_row, upstream, &sums);
-    } else if (count_z - z > kLanes) {
-      AddMoments<As, kSpread, false, 2>(count_x, count_y, factor, z, first_row, upstream, &sums);
-    } else {
-      AddMoments<As, kSpread, false, 1>(count_x, count_y, factor, z, first_row, upstream, &sums);
+    if (count[2] - z > 2 * kLanes) {
+      AddMoments<As, kSpread, false, 3>(count, factor, z, first_row, upstream, &sums);
+      return sums;
+    }
+    if (count[2] - z > kLanes) {
+      AddMoments<As, kSpread, false, 2>(count, factor, z, first_row, upstream, &sums);
+      return sums;
     }
   }
+  AddMoments<As, kSpread, false, 1>(count, factor, z, first_row, upstream, &sums);
+  return sums;
+}
+
+template <bool kSpread, typename T>
+PG_TF_INLINE Moments<T> SumLanes(const LaneMoments<T>& sums) {
   Moments<T> moments = {};
   moments.value = Sum<T>(sums.value);
   for (int d = 0; d < 3; ++d) moments.shift[d] = Sum<T>(sums.shift[d]);
   for (int d = 0; kSpread && d < 3; ++d) moments.spread[d] = Sum<T>(sums.spread[d]);
   return moments;
+}
+
+template <typename As, bool kSpread, typename T>
+PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], const AxisDerivatives<T> factor[3],
+                                      const typename As::Stored* first_row,
+                                      const Upstream<typename As::Stored>& upstream) {
+  constexpr int kLanes = Simd<T>::kLanes;
+  int64_t count[3];
+  for (int d = 0; d < 3; ++d) count[d] = window[d]->end - window[d]->begin;
+  const typename As::Stored* const last_row =
+      first_row + (count[0] - 1) * upstream.pitch_x + (count[1] - 1) * upstream.pitch_y;
+  if (upstream.end - last_row >= (count[2] + kLanes - 1) / kLanes * kLanes * upstream.stride) {
+    const Moments<T> moments = SumLanes<kSpread>(FastMoments<As, kSpread>(count, factor, first_row, upstream));
+    // What is not finite spoils the sums even with a factor of zero: it must be in the window to count.
+    T test = moments.value * 0;
+    for (int d = 0; d < 3; ++d) test += moments.shift[d] * 0 + moments.spread[d] * 0;
+    if (__builtin_expect(test == 0, true)) return moments;
+  }
+  return SumLanes<kSpread>(GuardedMoments<As, kSpread>(count, factor, first_row, upstream));
 }
 
 // Half of a second-level cache.

@@ -11,7 +11,7 @@ namespace {
 using ::tensorflow::Tensor;
 
 // Smaller blocks are kept by the C library itself.
-constexpr int64_t kPooledBytes = int64_t{64} << 10;
+constexpr int64_t kPooledBytes = int64_t{2} << 20;
 
 class GridAllocator : public tensorflow::Allocator {
  public:
@@ -29,7 +29,10 @@ class GridAllocator : public tensorflow::Allocator {
 absl::Status AllocateGrid(tensorflow::OpKernelContext* ctx, int index, const tensorflow::TensorShape& shape,
                           Tensor** grid) {
   const tensorflow::DataType dtype = ctx->expected_output_dtype(index);
-  if (shape.num_elements() * tensorflow::DataTypeSize(dtype) < kPooledBytes) {
+  // What another device reads is TensorFlow's business: it may want memory of a kind of its own.
+  const tensorflow::AllocatorAttributes attributes = ctx->output_alloc_attr(index);
+  const bool small = shape.num_elements() * tensorflow::DataTypeSize(dtype) < kPooledBytes;
+  if (small || attributes.gpu_compatible() || attributes.nic_compatible()) {
     return ctx->allocate_output(index, shape, grid);
   }
   // Never destroyed: a tensor may outlive every other object of the program.

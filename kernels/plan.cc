@@ -198,7 +198,8 @@ void Planner<T>::Lay(const GridLayout& layout, int64_t lanes) {
   plan_.block = Blocks(layout, lanes, sizeof(T));
   const int64_t sums = layout.channels_last ? layout.num_channels : 1;
   const int64_t block = plan_.block.planes * plan_.block.rows * plan_.block.pitch;
-  const int64_t packed = block * RoundUp(sums, 8) + 8;
+  // Eight values are read and written at a time: those behind the last sum are in `packed`, and it has eight more.
+  const int64_t packed = block * sums + 8;
   values += (sums + 2) * block + packed;
 
   constexpr size_t kAlignment = 64;

@@ -39,7 +39,8 @@ class InversionMonitor(keras.callbacks.Callback):
       prefix: of the names.
       predict: `predict(model, inputs)` returns the grids, for models that return more than grids or need more than
         inputs.
-      **options: more arguments for `pg_tf.grid_to_coords`.
+      **options: more arguments for `pg_tf.grid_to_coords`; max_repairs is 2 unless given: the grids of a network that
+        has learnt little could be repaired for ever.
 
     Raises:
       ValueError: if `every` is less than 1; at the end of an epoch, as `pg_tf.grid_to_coords`. A grid that is not
@@ -66,7 +67,7 @@ class InversionMonitor(keras.callbacks.Callback):
             raise ValueError(f"every must be at least 1 epoch, got {every}")
         self.inputs = inputs
         self.points = points
-        self.options = {"box": box, "sigma": sigma, "data_format": data_format, **options}
+        self.options = {"box": box, "sigma": sigma, "data_format": data_format, "max_repairs": 2, **options}
         self.channel_names = tuple(channel_names)
         self.within = tuple(within)
         self.every = every

@@ -231,19 +231,14 @@ def _dense(
 @tf.RegisterGradient("PgTf>Voxelize")
 def _voxelize_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
     coords, channels, weights, sigma, row_splits, origin, lengths = op.inputs
-    # In eager mode TensorFlow tells which inputs nobody asks for; in a graph, what nobody asks for is pruned.
+    # In eager mode TensorFlow tells which inputs nobody asks for. In a graph it does not, and the sums for sigma come
+    # along at little cost.
     skipped = getattr(op, "skip_input_indices", None) or ()
-
-    def gradient(with_sigma: bool) -> Any:
-        return _ops.pg_tf_voxelize_grad(
-            *op.inputs, upstream, data_format=op.get_attr("data_format"), with_sigma=with_sigma
-        )
-
-    result = dict.fromkeys(range(7))
     need_sigma = any(i not in skipped for i in (3, 5, 6))
-    to_coords, to_weights, to_log_sigma = gradient(with_sigma=need_sigma and tf.executing_eagerly())
-    if need_sigma and not tf.executing_eagerly():
-        to_log_sigma = gradient(with_sigma=True).sigma_gradient
+    to_coords, to_weights, to_log_sigma = _ops.pg_tf_voxelize_grad(
+        *op.inputs, upstream, data_format=op.get_attr("data_format"), with_sigma=need_sigma
+    )
+    result = dict.fromkeys(range(7))
     result[0] = to_coords
     result[2] = tf.reduce_sum(to_weights) if weights.shape.rank == 0 else to_weights
     if need_sigma:

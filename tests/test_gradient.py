@@ -317,3 +317,25 @@ def test_xla_fits_the_box_by_itself(rng: np.random.Generator) -> None:
     options = {"num_channels": 2, "grid_shape": 6, "dtype": "float64"}
     compiled = tf.function(lambda x: pg_tf.voxelize(x, channels, **options), jit_compile=True)(coords)
     assert off_by(compiled, pg_tf.voxelize(coords, channels, **options).numpy()) < tolerances.FLOAT64_SAME
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_upstream_that_is_not_finite_reaches_only_atoms_whose_window_holds_it(data_format):
+    coords = tf.constant([[0.5, 0.5, 6.5]])  # its window ends some voxels before the NaN, in another channel too
+    with tf.GradientTape() as tape:
+        tape.watch(coords)
+        grid = pg_tf.voxelize(
+            coords,
+            num_channels=2,
+            grid_shape=(1, 1, 8),
+            sigma=0.1,
+            box=([0.0] * 3, [1.0, 1, 8]),
+            data_format=data_format,
+        )
+    upstream = np.ones(grid.shape, np.float32)
+    first, second = (
+        (upstream[0], upstream[1]) if data_format == "channels_first" else (upstream[..., 0], upstream[..., 1])
+    )
+    first[0, 0, 3] = np.inf
+    second[...] = np.nan
+    assert np.isfinite(tape.gradient(grid, coords, tf.constant(upstream))).all()

@@ -180,7 +180,7 @@ def test_network_that_displaces_atoms_learns_from_their_coordinates(rng):
     inputs = keras.Input((10, 10, 10, 2))
     convolution = keras.layers.Conv3D(2, 3, padding="same", use_bias=False)
     # Coordinates tell nothing of the mass, so the number of atoms is given.
-    to_coords = GridToCoords(box, SIGMA, search={"num_atoms": [1, 1], "max_steps": 15})
+    to_coords = GridToCoords(box, SIGMA, search={"num_atoms": [1, 1], "max_steps": 15, "max_repairs": 0})
     model = keras.Model(inputs, to_coords(convolution(inputs)))
     convolution.set_weights([kernel])
     model.compile(optimizer=keras.optimizers.Adam(0.03), loss=CoordinateLoss())

@@ -143,7 +143,7 @@ def _counts(
     mass = grids.sum(axis=(1, 2, 3)) / start.scale
     whole = np.rint(mass)
     deviation = noise / start.scale * np.sqrt(grids[0].size)
-    sure = (np.abs(mass - whole) < _WHOLE) & (deviation < _WHOLE) & (whole >= 0)
+    sure = (deviation < _WHOLE) & (whole >= 0)
     # A background adds up over all voxels, and a wrong scale makes any mass a whole number.
     sure &= not (options.free.scale or len(problem.exponents))
     return np.where(given >= 0, given, np.where(sure, whole, -1)).astype(np.int64), mass
