@@ -65,6 +65,33 @@ PG_TF_INLINE void EdgeDifferences(const T* edges, int64_t count, T* factors) {
   }
 }
 
+// Calls visit(image) for the window itself, or for those of all images on a periodic axis that reach around.
+template <typename T, typename Visit>
+PG_TF_INLINE void ForEachImage(const AxisWindow<T>& window, Visit visit) {
+  AxisWindow<T> image = window;
+  int beyond = 0;
+  if (window.period > 0) beyond = static_cast<int>(kDerivativeReach<T> / (window.step * window.period)) + 1;
+  for (int m = -beyond; m <= beyond; ++m) {
+    image.first = window.first + static_cast<T>(m) * window.period;
+    visit(image);
+  }
+}
+
+// The factors of one atom, summed over its images; `edges` is scratch.
+template <typename T>
+__attribute__((noinline)) void ImageFactors(const AxisWindow<T>& window, int64_t count, T* edges, T* factors) {
+  for (int64_t j = 0; j < count; j += Simd<T>::kLanes) Store(factors + j, Vec<T>{});
+  ForEachImage(window, [&](const AxisWindow<T>& image) __attribute__((always_inline)) {
+    if (UseCentreSeries(image.step)) {
+      CentreFactors(image, count, edges);
+    } else {
+      EdgeValues(image, count, edges);
+      EdgeDifferences(edges, count, edges);
+    }
+    for (int64_t j = 0; j < count; j += Simd<T>::kLanes) Store(factors + j, Load(factors + j) + Load(edges + j));
+  });
+}
+
 // All factors of a plan. Edges first and differences in a second sweep: a load that straddles two fresh stores stalls.
 template <typename T>
 void Factors(const Plan<T>& plan) {
@@ -74,14 +101,16 @@ void Factors(const Plan<T>& plan) {
     const int64_t pitch = plan.pitch[axis];
     for (int64_t a = 0; a < plan.atoms.size; ++a) {
       const int64_t count = windows[a].end - windows[a].begin;
-      if (UseCentreSeries(windows[a].step)) {
+      if (windows[a].period > 0) {
+        ImageFactors(windows[a], count, plan.edges + a * plan.edge_pitch, factors + a * pitch);
+      } else if (UseCentreSeries(windows[a].step)) {
         CentreFactors(windows[a], count, factors + a * pitch);
       } else {
         EdgeValues(windows[a], count, plan.edges + a * plan.edge_pitch);
       }
     }
     for (int64_t a = 0; a < plan.atoms.size; ++a) {
-      if (UseCentreSeries(windows[a].step)) continue;
+      if (UseCentreSeries(windows[a].step) || windows[a].period > 0) continue;
       EdgeDifferences(plan.edges + a * plan.edge_pitch, windows[a].end - windows[a].begin, factors + a * pitch);
     }
   }
@@ -98,7 +127,7 @@ struct AxisDerivatives {
 };
 
 template <typename T>
-PG_TF_INLINE void Derivatives(const AxisWindow<T>& window, int64_t count, const AxisDerivatives<T>& out) {
+PG_TF_INLINE void ImageDerivatives(const AxisWindow<T>& window, int64_t count, const AxisDerivatives<T>& out) {
   Vec<T> position = Iota<T>() + window.first;
   int64_t end = 0;
   for (; end <= count; end += Simd<T>::kLanes) {
@@ -120,6 +149,24 @@ PG_TF_INLINE void Derivatives(const AxisWindow<T>& window, int64_t count, const 
   } else {
     EdgeDifferences(out.value, count, out.value);
   }
+}
+
+// The same summed over all images; `scratch` is as large as `out`.
+template <typename T>
+PG_TF_INLINE void Derivatives(const AxisWindow<T>& window, int64_t count, const AxisDerivatives<T>& out,
+                              const AxisDerivatives<T>& scratch) {
+  if (window.period == 0) return ImageDerivatives(window, count, out);
+  T* const sums[3] = {out.value, out.shift, out.spread};
+  T* const terms[3] = {scratch.value, scratch.shift, scratch.spread};
+  for (T* sum : sums) {
+    for (int64_t j = 0; j < count; j += Simd<T>::kLanes) Store(sum + j, Vec<T>{});
+  }
+  ForEachImage(window, [&](const AxisWindow<T>& image) __attribute__((always_inline)) {
+    ImageDerivatives(image, count, scratch);
+    for (int i = 0; i < 3; ++i) {
+      for (int64_t j = 0; j < count; j += Simd<T>::kLanes) Store(sums[i] + j, Load(sums[i] + j) + Load(terms[i] + j));
+    }
+  });
 }
 
 }  // namespace PG_TF_LEVEL

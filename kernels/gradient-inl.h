@@ -191,10 +191,10 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
   int64_t longest = nx > ny ? nx : ny;
   longest = nz > longest ? nz : longest;
   const int64_t room = longest + kGradientPadding;
-  AxisDerivatives<T> factor[3];
-  for (int d = 0; d < 3; ++d) {
+  AxisDerivatives<T> factor[3], image;
+  for (int d = 0; d < 4; ++d) {
     T* const arrays = scratch + 3 * d * room;
-    factor[d] = {arrays, arrays + room, arrays + 2 * room};
+    (d < 3 ? factor[d] : image) = {arrays, arrays + room, arrays + 2 * room};
   }
 
   // What follows is the grid of the next molecule, if any: it comes to the caches while this one is worked on. A larger one
@@ -205,18 +205,21 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
 
   for (int64_t a = 0; a < atoms.size; ++a) {
     for (int64_t i = 0; i < share; i += 64) __builtin_prefetch(next_grid + a * share + i, 0, 2);
-    T* const coords = gradients.coords + 3 * a;
-    T* const weights = gradients.weights + atoms.weight_stride * a;
-    T* const sigma = kSpread ? gradients.sigma + 3 * a : nullptr;
-    for (int d = 0; d < 3; ++d) coords[d] = 0;
-    for (int64_t c = 0; c < atoms.weight_stride; ++c) weights[c] = 0;
-    for (int d = 0; kSpread && d < 3; ++d) sigma[d] = 0;
+    const int64_t atom = atoms.atoms[a];
+    T* const coords = gradients.coords + 3 * atom;
+    T* const weights = gradients.weights + atoms.weight_stride * atom;
+    T* const sigma = kSpread ? gradients.sigma + 3 * atom : nullptr;
+    if (atom == a) {  // the first entry of the atom; the others add to it
+      for (int d = 0; d < 3; ++d) coords[d] = 0;
+      for (int64_t c = 0; c < atoms.weight_stride; ++c) weights[c] = 0;
+      for (int d = 0; kSpread && d < 3; ++d) sigma[d] = 0;
+    }
 
     const AxisWindow<T>* window[3] = {atoms.windows[0] + a, atoms.windows[1] + a, atoms.windows[2] + a};
-    bool reaches = channels[a] >= 0;
+    bool reaches = channels[atom] >= 0;
     for (int d = 0; d < 3; ++d) reaches = reaches && window[d]->begin < window[d]->end;
     if (!reaches) continue;
-    for (int d = 0; d < 3; ++d) Derivatives(*window[d], window[d]->end - window[d]->begin, factor[d]);
+    for (int d = 0; d < 3; ++d) Derivatives(*window[d], window[d]->end - window[d]->begin, factor[d], image);
     const int64_t count_z = window[2]->end - window[2]->begin;
     Store(factor[2].value + count_z, Vec<T>{});
     Store(factor[2].shift + count_z, Vec<T>{});
@@ -225,11 +228,11 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
     const typename As::Stored* first_row =
         grid + ((window[0]->begin * ny + window[1]->begin) * nz + window[2]->begin) * stride;
     for (int64_t column = 0; column < atoms.weight_stride; ++column) {
-      const int64_t channel = soft ? column : channels[a];
+      const int64_t channel = soft ? column : channels[atom];
       const Moments<T> moments = WindowMoments<As, kSpread, T>(
           window, factor, first_row + channel * channel_pitch, upstream);
       const T weight = atoms.weights[a * atoms.weight_stride + column];
-      weights[column] = moments.value;
+      weights[column] += moments.value;
       for (int d = 0; d < 3; ++d) coords[d] += weight * window[d]->step * moments.shift[d];
       for (int d = 0; kSpread && d < 3; ++d) sigma[d] += weight * moments.spread[d];
     }

@@ -41,14 +41,6 @@ absl::Status CheckParameter(const char* name, const Tensor& tensor, int64_t num_
 
 }  // namespace
 
-absl::Status ReadPeriodic(OpKernelConstruction* ctx, bool periodic[3]) {
-  std::vector<bool> flags;
-  TF_RETURN_IF_ERROR(ctx->GetAttr("periodic", &flags));
-  if (flags.size() != 3) return InvalidArgument("periodic must have 3 flags, got ", flags.size());
-  std::copy(flags.begin(), flags.end(), periodic);
-  return absl::OkStatus();
-}
-
 absl::Status Structures::Init(OpKernelContext* ctx, const int64_t grid_shape[3], const bool periodic[3]) {
   std::copy_n(grid_shape, 3, shape_);
   std::copy_n(periodic, 3, periodic_);

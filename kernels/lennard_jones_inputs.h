@@ -22,9 +22,6 @@ namespace pg_tf {
 // CPU cycles of a pair, for the split of the work only.
 constexpr double kCyclesPerPair = 1.5;
 
-// The attribute `periodic`.
-absl::Status ReadPeriodic(tensorflow::OpKernelConstruction* ctx, bool periodic[3]);
-
 // Rows for one or for each molecule, [1 or B, ...].
 struct PerMolecule {
   const double* data = nullptr;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 namespace pg_tf {
 namespace {
@@ -16,6 +17,10 @@ constexpr int64_t kAllBlocksBytes = 65536;
 
 // A Gaussian wider than this many voxels leaves nothing in any of them; float32 could not even hold its window.
 constexpr double kWidest = 1e30;
+
+// The sum over the images of a Gaussian wider than this many periods is constant to float64: its first Fourier component
+// is 2 exp(-2 pi^2 1.4^2) = 3e-17 (Poisson's summation formula).
+constexpr double kWidestPeriods = 1.4;
 
 constexpr double kStepsPerUnit = 16;
 constexpr int kReachEntries = 65;
@@ -47,12 +52,18 @@ int32_t Floor(double value) {
 
 int32_t Ceil(double value) { return -Floor(-value); }
 
+// The window around u: within the axis, or crossing one of its faces where it is periodic and the window is no longer.
 template <typename T>
-AxisWindow<T> Window(double u, double spread, double reach, double step, double extent) {
+AxisWindow<T> Window(double u, double spread, double reach, double step, double extent, bool periodic) {
   AxisWindow<T> window = {};
   if (!(u + reach > 0 && u - reach < extent && spread < kWidest)) return window;
-  window.begin = Floor(std::max(0.0, u - reach));
-  window.end = Ceil(std::min(extent, u + reach));
+  if (periodic && (2 * reach > extent || Ceil(u + reach) - Floor(u - reach) > extent)) {
+    window.end = static_cast<int32_t>(extent);
+    window.period = static_cast<T>(extent);
+  } else {
+    window.begin = Floor(periodic ? u - reach : std::max(0.0, u - reach));
+    window.end = Ceil(periodic ? u + reach : std::min(extent, u + reach));
+  }
   // Rounded in float64: an atom far outside reaches in only if it is as wide as it is far.
   const double edge = std::rint(u);
   window.first = static_cast<T>(window.begin - edge);
@@ -95,7 +106,9 @@ template <typename T>
 void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, Quantity quantity) {
   const int64_t columns = molecule.soft ? molecule.weight_stride : 1;
   for (int d = 0; d < 3; ++d) {
-    const double extent = static_cast<double>(layout.shape[d]), voxels_per_unit = extent / box.lengths[d];
+    const double extent = static_cast<double>(layout.shape[d]), length = box.lengths[d];
+    const double voxels_per_unit = extent / length;
+    const bool periodic = box.periodic[d];
     windows_[d].resize(molecule.num_atoms);
     double sigma = 0, spread = 0, step = 0, reach = 0;
     for (int64_t a = 0; a < molecule.num_atoms; ++a) {
@@ -106,22 +119,68 @@ void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const Gr
       if (molecule.sigma[a * molecule.sigma_stride] != sigma) {
         sigma = molecule.sigma[a * molecule.sigma_stride];
         spread = sigma * voxels_per_unit;
+        if (periodic) spread = std::min(spread, kWidestPeriods * extent);
         // The bound keeps 0 * step finite for an atom on an edge; a Gaussian that narrow is a point to both types.
         step = std::min(1 / spread, 1e18);
         // Never less than the rounding of u: an atom exactly on an edge belongs to both voxels however narrow it is.
         reach = std::max((quantity == Quantity::kIntegral ? Reach<T>(step) : kDerivativeReach<T>) * spread, 1e-6);
       }
-      const double u = (molecule.coords[3 * a + d] - box.origin[d]) * voxels_per_unit;
-      windows_[d][a] = Window<T>(u, spread, reach, step, extent);
+      double position = molecule.coords[3 * a + d] - box.origin[d];
+      if (periodic && !(position >= 0 && position < length)) {
+        position = std::fmod(position, length);
+        if (position < 0) position += length;
+      }
+      windows_[d][a] = Window<T>(position * voxels_per_unit, spread, reach, step, extent, periodic);
     }
-    atoms_.windows[d] = windows_[d].data();
   }
-  atoms_.size = molecule.num_atoms;
+  atom_of_entry_.resize(molecule.num_atoms);
+  std::iota(atom_of_entry_.begin(), atom_of_entry_.end(), 0);
+  for (int d = 0; d < 3; ++d) {
+    if (box.periodic[d]) SplitAtFaces(d, static_cast<int32_t>(layout.shape[d]));
+  }
+
+  atoms_.size = static_cast<int64_t>(atom_of_entry_.size());
+  atoms_.atoms = atom_of_entry_.data();
+  for (int d = 0; d < 3; ++d) atoms_.windows[d] = windows_[d].data();
   atoms_.weights = molecule.weights;
   atoms_.weight_stride = columns;
   if (molecule.weight_stride == 0) {
-    weights_.assign(molecule.num_atoms, molecule.weights[0]);
+    weights_.assign(atoms_.size, molecule.weights[0]);
     atoms_.weights = weights_.data();
+  } else if (atoms_.size > molecule.num_atoms) {
+    weights_.clear();
+    for (int32_t a : atom_of_entry_) {
+      weights_.insert(weights_.end(), molecule.weights + a * columns, molecule.weights + (a + 1) * columns);
+    }
+    atoms_.weights = weights_.data();
+  }
+}
+
+// Cuts the windows that cross a face of a periodic axis; what lies beyond it comes in again from the other side.
+template <typename T>
+void AtomWindows<T>::SplitAtFaces(int axis, int32_t extent) {
+  const size_t size = atom_of_entry_.size();
+  for (size_t a = 0; a < size; ++a) {
+    AxisWindow<T> inside = windows_[axis][a];
+    if (inside.begin >= 0 && inside.end <= extent) continue;
+    AxisWindow<T> beyond = inside;
+    if (inside.begin < 0) {
+      beyond.begin += extent;
+      beyond.end = extent;
+      inside.first -= inside.begin;
+      inside.begin = 0;
+    } else {
+      beyond.first += extent - inside.begin;
+      beyond.begin = 0;
+      beyond.end -= extent;
+      inside.end = extent;
+    }
+    windows_[axis][a] = inside;
+    atom_of_entry_.push_back(atom_of_entry_[a]);
+    for (int d = 0; d < 3; ++d) {
+      const AxisWindow<T> window = d == axis ? beyond : windows_[d][a];
+      windows_[d].push_back(window);
+    }
   }
 }
 
@@ -133,7 +192,7 @@ const Plan<T>& Planner<T>::Build(const Molecule<T>& molecule, const Box& box, co
   plan_.x_end = x_end;
 
   order_.clear();
-  for (int64_t a = 0; a < molecule.num_atoms; ++a) {
+  for (int64_t a = 0; a < all_.atoms().size; ++a) {
     const AxisWindow<T>&x = all_.atoms().windows[0][a], &y = all_.atoms().windows[1][a], &z = all_.atoms().windows[2][a];
     const bool reaches = std::max<int64_t>(x.begin, x_begin) < std::min<int64_t>(x.end, x_end) && y.begin < y.end &&
                          z.begin < z.end;
@@ -163,11 +222,12 @@ const Plan<T>& Planner<T>::Build(const Molecule<T>& molecule, const Box& box, co
 template <typename T>
 void Planner<T>::Order(const Molecule<T>& molecule, const GridLayout& layout) {
   const int64_t groups = molecule.soft ? 1 : layout.num_channels;
+  const auto channel = [&](int32_t a) { return molecule.channels[all_.atoms().atoms[a]]; };
   CountingSort(layout.shape[0], [&](int32_t a) { return all_.atoms().windows[0][a].begin; }, &buckets_, &order_);
-  if (groups > 1) CountingSort(groups, [&](int32_t a) { return molecule.channels[a]; }, &buckets_, &order_);
+  if (groups > 1) CountingSort(groups, channel, &buckets_, &order_);
 
   group_begin_.assign(groups + 1, 0);
-  for (int32_t a : order_) ++group_begin_[(groups > 1 ? molecule.channels[a] : 0) + 1];
+  for (int32_t a : order_) ++group_begin_[(groups > 1 ? channel(a) : 0) + 1];
   for (int64_t g = 0; g < groups; ++g) group_begin_[g + 1] += group_begin_[g];
   plan_.group_begin = group_begin_.data();
 }

@@ -26,15 +26,11 @@ struct Molecule {
 struct Box {
   double origin[3];
   double lengths[3];
+  bool periodic[3] = {false, false, false};
 };
 
-// How far an atom reaches, in sigma. What lies beyond is below the resolution of the type relative to the atom's peak.
-// For a derivative, relative to its peak, that is where exp(-r^2 / 2) < 2^-24 and 2^-53; a voxel's integral gets there
-// sooner, see Reach.
-template <typename T>
-constexpr double kDerivativeReach = sizeof(T) == 4 ? 5.77 : 8.58;
-
-// The same for the integral over a voxel of width `step` sigma, whose nearest edge lies that far away.
+// How far an atom reaches, in sigma: the integral over a voxel of width `step` sigma, whose nearest edge lies that far
+// away, is below the resolution of the type relative to the atom's peak. A derivative reaches further, kDerivativeReach.
 template <typename T>
 double Reach(double step);
 
@@ -44,7 +40,8 @@ enum class Quantity { kIntegral, kDerivative };
 // from plane 0 on.
 BlockShape Blocks(const GridLayout& layout, int64_t lanes, int64_t value_size);
 
-// The windows of the atoms in their given order. Atoms that do not reach the grid have empty ones.
+// The windows of the atoms: an entry for each in their given order, empty for one that does not reach the grid; then the
+// parts that lie beyond periodic faces.
 template <typename T>
 class AtomWindows {
  public:
@@ -52,7 +49,10 @@ class AtomWindows {
   const AtomList<T>& atoms() const { return atoms_; }
 
  private:
+  void SplitAtFaces(int axis, int32_t extent);
+
   AtomList<T> atoms_;
+  std::vector<int32_t> atom_of_entry_;
   std::vector<AxisWindow<T>> windows_[3];
   std::vector<T> weights_;
 };

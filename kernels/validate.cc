@@ -2,16 +2,19 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tensorflow/core/framework/tensor_shape.h"
 
 namespace pg_tf {
 namespace {
 
+using ::tensorflow::OpKernelConstruction;
 using ::tensorflow::Tensor;
 
 int64_t PhysicalMemory() { return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE); }
@@ -35,6 +38,14 @@ absl::Status ReadLevel(const Level** level) {
   std::string error;
   *level = ActiveLevel(&error);
   return *level == nullptr ? InvalidArgument(error) : absl::OkStatus();
+}
+
+absl::Status ReadPeriodic(OpKernelConstruction* ctx, bool periodic[3]) {
+  std::vector<bool> flags;
+  TF_RETURN_IF_ERROR(ctx->GetAttr("periodic", &flags));
+  if (flags.size() != 3) return InvalidArgument("periodic must have 3 flags, got ", flags.size());
+  std::copy(flags.begin(), flags.end(), periodic);
+  return absl::OkStatus();
 }
 
 absl::Status ValidateGridSpec(const GridSpec& spec) {

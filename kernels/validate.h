@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/dispatch.h"
+#include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/tensor.h"
 
 namespace pg_tf {
@@ -33,6 +34,9 @@ struct GridSpec {
 
 // The instruction set to use; an error where PG_TF_SIMD names one that this CPU does not have.
 absl::Status ReadLevel(const Level** level);
+
+// The attribute `periodic`, one flag for each axis.
+absl::Status ReadPeriodic(tensorflow::OpKernelConstruction* ctx, bool periodic[3]);
 
 // Extents of at least one, and a size in voxels that an int64 can hold.
 absl::Status ValidateGridSpec(const GridSpec& spec);

@@ -12,6 +12,10 @@
 
 namespace pg_tf {
 
+// How far a derivative reaches, in sigma: where exp(-r^2 / 2), relative to its peak, falls below 2^-24 and 2^-53.
+template <typename T>
+constexpr double kDerivativeReach = sizeof(T) == 4 ? 5.77 : 8.58;
+
 // The reach of one atom on one axis, in units that stay exact in float32 close to the atom. Edge j of the window lies
 // t_j = (first + j - offset) * step  standard deviations from the atom.
 template <typename T>
@@ -21,13 +25,15 @@ struct AxisWindow {
   T first;        // begin - round(u), an exact integer; u is the atom's position in voxels
   T offset;       // u - round(u): from the nearest edge, the one where its rounding matters most
   T step;         // voxel width / sigma
+  T period;       // 0, or the voxels of a periodic axis that the atom reaches around: the sum over all of its images
 };
 
-// Atoms of one molecule, seen from its grid.
+// Atoms of one molecule, seen from its grid. An atom whose window crosses a periodic face has an entry for each part.
 template <typename T>
 struct AtomList {
   int64_t size;
   const AxisWindow<T>* windows[3];  // per axis, [size]
+  const int32_t* atoms;             // [size], the atom of each entry
   const T* weights;                 // [size, weight_stride]
   int64_t weight_stride;            // 1, or the number of channels for soft channels
 };
@@ -78,15 +84,15 @@ struct GridLayout {
 };
 
 // Values of scratch that `gradient` needs: kGradientArrays times (longest axis + kGradientPadding).
-constexpr int64_t kGradientArrays = 9;
+constexpr int64_t kGradientArrays = 12;
 constexpr int64_t kGradientPadding = 2 * 16 + 1;
 
-// Where the gradient of each atom of a list goes; null where it is not wanted.
+// Where the gradient of each atom goes; null where it is not wanted.
 template <typename T>
 struct GradientArrays {
-  T* coords;   // [size, 3], per voxel width of each axis
-  T* weights;  // [size, weight_stride]
-  T* sigma;    // [size, 3], per relative change of sigma on each axis
+  T* coords;   // [atoms, 3], per voxel width of each axis
+  T* weights;  // [atoms, weight_stride]
+  T* sigma;    // [atoms, 3], per relative change of sigma on each axis
 };
 
 template <typename T>
@@ -97,8 +103,8 @@ struct KernelTable {
   // Writes every voxel of the planes [x_begin, x_end); `grid` points at the molecule's first voxel. `stream` writes past
   // the caches.
   void (*forward)(const Plan<T>& plan, const GridLayout& layout, bool stream, void* grid);
-  // The gradient of sum(upstream * grid) to every atom of the list. Atom a is of channel channels[a] (soft channels: of
-  // all, unless channels[a] is negative). `scratch` as above.
+  // The gradient of sum(upstream * grid) to every atom of the list, which begins with an entry for each atom in order.
+  // Atom a is of channel channels[a] (soft channels: of all, unless channels[a] is negative). `scratch` as above.
   void (*gradient)(const AtomList<T>& atoms, const int32_t* channels, const GridLayout& layout, const void* upstream,
                    T* scratch, const GradientArrays<T>& gradients);
 };

@@ -47,7 +47,8 @@ constexpr Storage StorageOf() {
 template <typename T>
 class Molecules {
  public:
-  absl::Status Init(OpKernelContext* ctx, int64_t num_channels) {
+  absl::Status Init(OpKernelContext* ctx, int64_t num_channels, const bool periodic[3]) {
+    std::copy_n(periodic, 3, periodic_);
     const Tensor &coords = ctx->input(0), &channels = ctx->input(1), &weights = ctx->input(2), &sigma = ctx->input(3);
     const Tensor &row_splits = ctx->input(4), &origin = ctx->input(5), &lengths = ctx->input(6);
     TF_RETURN_IF_ERROR(ValidateCoords<T>(coords, channels, row_splits));
@@ -93,6 +94,7 @@ class Molecules {
     for (int d = 0; d < 3; ++d) {
       box.origin[d] = origin_[b * origin_stride_ + d];
       box.lengths[d] = lengths_[b * lengths_stride_ + d];
+      box.periodic[d] = periodic_[d];
     }
     return box;
   }
@@ -103,6 +105,7 @@ class Molecules {
   int64_t batch_size_;
   const T *origin_, *lengths_;
   int64_t origin_stride_, lengths_stride_;
+  bool periodic_[3];
 };
 
 template <typename Out>
@@ -135,6 +138,7 @@ class VoxelizeOp : public OpKernel {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("grid_shape", &grid_shape));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("num_channels", &spec_.num_channels));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
+    OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, periodic_));
     OP_REQUIRES(ctx, grid_shape.size() == 3,
                 InvalidArgument("grid_shape must have 3 extents, got ", grid_shape.size()));
     std::copy(grid_shape.begin(), grid_shape.end(), spec_.shape);
@@ -144,7 +148,7 @@ class VoxelizeOp : public OpKernel {
 
   void Compute(OpKernelContext* ctx) override {
     Molecules<T> molecules;
-    OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec_.num_channels));
+    OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec_.num_channels, periodic_));
     OP_REQUIRES_OK(ctx, ValidateGridSize(spec_, molecules.batch_size(), sizeof(Out)));
     TensorShape shape({molecules.batch_size()});
     if (!spec_.channels_last) shape.AddDim(spec_.num_channels);
@@ -184,6 +188,7 @@ class VoxelizeOp : public OpKernel {
  private:
   const Level* level_ = nullptr;
   GridSpec spec_;
+  bool periodic_[3];
 };
 
 template <typename T, typename Out>
@@ -194,6 +199,7 @@ class VoxelizeGradOp : public OpKernel {
     std::string data_format;
     OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("with_sigma", &with_sigma_));
+    OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, periodic_));
     channels_last_ = data_format == "channels_last";
   }
 
@@ -209,7 +215,7 @@ class VoxelizeGradOp : public OpKernel {
     spec.channels_last = channels_last_;
     OP_REQUIRES_OK(ctx, ValidateGridSpec(spec));
     Molecules<T> molecules;
-    OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec.num_channels));
+    OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec.num_channels, periodic_));
     OP_REQUIRES(ctx, upstream.dim_size(0) == molecules.batch_size(),
                 InvalidArgument("upstream must hold one grid for each of the ",
                                                     molecules.batch_size(), " molecules, got shape ",
@@ -260,6 +266,7 @@ class VoxelizeGradOp : public OpKernel {
   const Level* level_ = nullptr;
   bool channels_last_;
   bool with_sigma_;
+  bool periodic_[3];
 };
 
 class SimdLevelsOp : public OpKernel {

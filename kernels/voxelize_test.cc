@@ -60,14 +60,16 @@ struct Problem {
     for (int d = 0; d < 3; ++d) {
       box.origin[d] = static_cast<float>(random->Real(-3, 3));
       box.lengths[d] = static_cast<float>(random->Real(2, 6));
+      box.periodic[d] = random->Whole(0, 2) == 0;
       narrowest = std::min(narrowest, box.lengths[d] / layout.shape[d]);
     }
+    const double far = random->Whole(0, 3);
     for (int64_t a = 0; a < num_atoms; ++a) {
       channels.push_back(random->Whole(0, 9) == 0 ? -1 : random->Whole(0, soft ? 1000 : layout.num_channels - 1));
       sigma.push_back(static_cast<float>(narrowest * std::exp(random->Real(-2, 2))));
       for (int64_t c = 0; c < columns; ++c) weights.push_back(static_cast<float>(random->Real(-1, 1)));
       for (int d = 0; d < 3; ++d) {
-        const double anywhere = random->Real(-0.2, 1.2), extent = static_cast<double>(layout.shape[d]);
+        const double anywhere = random->Real(-0.2 - far * box.periodic[d], 1.2 + far * box.periodic[d]), extent = static_cast<double>(layout.shape[d]);
         const double on_an_edge = std::round(anywhere * extent) / extent;
         coords.push_back(static_cast<float>(box.origin[d] +
                                             box.lengths[d] * (random->Whole(0, 3) == 0 ? on_an_edge : anywhere)));
@@ -93,12 +95,17 @@ struct Problem {
   // P of an atom in voxel i of axis d, sigma dP/dsigma, and the voxel width times dP/dmu.
   void Factor(int64_t a, int d, int64_t i, double* value, double* spread, double* shift) const {
     const double width = box.lengths[d] / layout.shape[d], s = sigma[a];
-    const double low = (box.origin[d] + i * width - coords[3 * a + d]) / s, high = low + width / s;
     const auto density = [](double t) { return std::exp(-t * t / 2) / std::sqrt(2 * M_PI); };
-    const double sign = low + high > 0 ? -1 : 1;  // differences of the small tails
-    *value = sign * (std::erfc(-sign * high / M_SQRT2) - std::erfc(-sign * low / M_SQRT2)) / 2;
-    *spread = low * density(low) - high * density(high);
-    *shift = (density(low) - density(high)) * width / s;
+    const double position = (box.origin[d] + i * width - coords[3 * a + d]) / s, period = box.lengths[d] / s;
+    const double around = box.periodic[d] ? std::ceil(10 / period) + 1 : 0, nearest = std::rint(position / period);
+    *value = *spread = *shift = 0;
+    for (double m = -around; m <= around; ++m) {
+      const double low = position + (box.periodic[d] ? m - nearest : 0) * period, high = low + width / s;
+      const double sign = low + high > 0 ? -1 : 1;  // differences of the small tails
+      *value += sign * (std::erfc(-sign * high / M_SQRT2) - std::erfc(-sign * low / M_SQRT2)) / 2;
+      *spread += low * density(low) - high * density(high);
+      *shift += (density(low) - density(high)) * width / s;
+    }
   }
 
   GridLayout layout;

@@ -103,6 +103,7 @@ REGISTER_OP("PgTf>Voxelize")
     .Attr("num_channels: int >= 1")
     .Attr("grid_shape: list(int) >= 3")
     .Attr("data_format: {'channels_first', 'channels_last'} = 'channels_first'")
+    .Attr("periodic: list(bool) = [false, false, false]")
     .SetShapeFn(VoxelizeShape)
     .Doc(R"doc(
 Integrates atoms, as normalised Gaussians, over the voxels of one grid per molecule.
@@ -114,6 +115,7 @@ sigma: [] or [N], the standard deviation, in the unit of the coordinates.
 row_splits: [B + 1]; molecule b has the atoms row_splits[b] to row_splits[b + 1].
 origin: [B, 3] or [1, 3], the lower corner of the box.
 lengths: [B, 3] or [1, 3], its edges.
+periodic: the axes on which the box repeats; images of the atoms are summed there, wherever the atoms are given.
 grid: [B, num_channels, nx, ny, nz] or [B, nx, ny, nz, num_channels].
 )doc");
 
@@ -132,6 +134,7 @@ REGISTER_OP("PgTf>VoxelizeGrad")
     .Attr("T: {float, double}")
     .Attr("dtype: {float, double, half, bfloat16}")
     .Attr("data_format: {'channels_first', 'channels_last'} = 'channels_first'")
+    .Attr("periodic: list(bool) = [false, false, false]")
     .Attr("with_sigma: bool")
     .SetShapeFn(VoxelizeGradShape)
     .Doc(R"doc(

@@ -13,6 +13,7 @@ from tensorflow.python.ops import control_flow_util  # the only way to learn tha
 
 from pg_tf import _library, dense
 from pg_tf import box as boxes
+from pg_tf import cell as cells
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms, flat_channels
 
 _ops = _library.load()
@@ -30,6 +31,7 @@ def voxelize(
     weights: Any = None,
     features: Any = None,
     box: Any = None,
+    periodic: Any = None,
     data_format: str = "channels_first",
     dtype: Any = "float32",
     implementation: str = "auto",
@@ -58,6 +60,8 @@ def voxelize(
       box: a `Box` or `(origin, lengths)` in Å, `[3]` for all molecules or `[B, 3]`; or a function that is called as
         `box(coords, channels=channels)` and returns one, such as `functools.partial(pg_tf.centered_box, lengths=16.0)`.
         None fits one to each molecule with `bounding_box`: cubic, 2 Å margin.
+      periodic: flags along x, y and z, or one for all: the axes of the box on which the structure repeats. Atoms count
+        wherever they are given, and with all their images, however wide. None: no axis.
       data_format: "channels_first" `[C, nx, ny, nz]` or "channels_last" `[nx, ny, nz, C]`.
       dtype: of the grid: float32, float64, float16 or bfloat16. float64 grids are computed in float64, all others in
         float32 and rounded once.
@@ -83,6 +87,9 @@ def voxelize(
     if weights is not None and features is not None:
         raise ValueError("give weights or features, not both: a feature vector already holds the atom's weights")
     use_op = _use_op(implementation)
+    repeats = cells.check_periodic(periodic, default=False)
+    if any(repeats) and box is None:
+        raise ValueError("periodic: give the box that repeats; one fitted to the atoms is no period")
 
     compute = tf.float64 if dtype == tf.float64 else tf.float32
     layout, xyz = flat_atoms("coords", coords, 3, compute)
@@ -114,9 +121,12 @@ def voxelize(
             num_channels=num_channels,
             grid_shape=shape,
             data_format=data_format,
+            periodic=repeats,
         )
     else:
-        dense_grid = _dense(xyz, channel, weight, width, layout, corner, used.lengths, num_channels, shape, data_format)
+        dense_grid = _dense(
+            xyz, channel, weight, width, layout, corner, used.lengths, num_channels, shape, data_format, repeats
+        )
         grid = tf.cast(dense_grid, dtype)
     grid = layout.batch(grid)
     return (grid, boxes.Box(*box)) if return_box else grid
@@ -194,6 +204,7 @@ def _dense(
     num_channels: int,
     grid_shape: tuple[int, int, int],
     data_format: str,
+    periodic: Sequence[bool],
 ) -> tf.Tensor:
     """What PgTf>Voxelize computes. `sigma` may also be `[N, 3]`. XLA and accelerators cannot raise errors, so values
     that the op refuses turn the grid into NaN."""
@@ -225,6 +236,7 @@ def _dense(
         tf.broadcast_to(lengths, [batch, 3]),
         grid_shape,
         data_format,
+        periodic,
     )
 
 
@@ -236,7 +248,11 @@ def _voxelize_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor 
     skipped = getattr(op, "skip_input_indices", None) or ()
     need_sigma = any(i not in skipped for i in (3, 5, 6))
     to_coords, to_weights, to_log_sigma = _ops.pg_tf_voxelize_grad(
-        *op.inputs, upstream, data_format=op.get_attr("data_format"), with_sigma=need_sigma
+        *op.inputs,
+        upstream,
+        data_format=op.get_attr("data_format"),
+        periodic=op.get_attr("periodic"),
+        with_sigma=need_sigma,
     )
     result = dict.fromkeys(range(7))
     result[0] = to_coords
@@ -307,6 +323,7 @@ def _second_gradient(op: tf.Operation, *to_outputs: tf.Tensor) -> list[tf.Tensor
                 num_channels,
                 tuple(spatial),
                 data_format,
+                op.get_attr("periodic"),
             )
             value = tf.reduce_sum(grid * tf.cast(upstream, compute))
         first = inner.gradient(value, [coords, weight, log_scale] if with_sigma else [coords, weight])

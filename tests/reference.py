@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("free_*.npz"))
+PERIODIC_GOLDEN = sorted(Path(__file__).with_name("golden").glob("periodic_*.npz"))
 
 
 def factors(coords: np.ndarray, sigma: np.ndarray, origin: float, length: float, extent: int) -> np.ndarray:
@@ -31,6 +32,7 @@ class Case:
     lengths: np.ndarray  # [3]
     shape: tuple[int, int, int]
     num_channels: int
+    periodic: tuple[bool, bool, bool] = (False, False, False)
 
     def options(self) -> dict[str, Any]:
         """What pg_tf.voxelize takes besides coords and channels."""
@@ -40,6 +42,7 @@ class Case:
             "sigma": self.sigma,
             "weights": self.weights,
             "box": (self.origin, self.lengths),
+            "periodic": self.periodic,
         }
 
     def rounded(self, dtype: str) -> "Case":
@@ -58,7 +61,21 @@ class Case:
     def factors(self) -> list[np.ndarray]:
         present = self.channels >= 0
         coords, sigma = np.where(present[:, None], self.coords, 0.0), np.where(present, self.sigma, 1.0)
-        return [factors(coords[:, d], sigma, self.origin[d], self.lengths[d], self.shape[d]) for d in range(3)]
+        return [
+            sum(
+                factors(image, sigma, self.origin[d], self.lengths[d], self.shape[d])
+                for image in self.images(coords, d)
+            )
+            for d in range(3)
+        ]
+
+    def images(self, coords: np.ndarray, d: int) -> list[np.ndarray]:
+        """Positions on one axis: as given, or all that reach the box where that axis is periodic."""
+        if not self.periodic[d]:
+            return [coords[:, d]]
+        inside = np.mod(coords[:, d] - self.origin[d], self.lengths[d]) + self.origin[d]
+        beyond = int(np.ceil(9 * np.nanmax(np.where(self.channels >= 0, self.sigma, 0)) / self.lengths[d])) + 1
+        return [inside + m * self.lengths[d] for m in range(-beyond, beyond + 1)]
 
     def grid(self) -> np.ndarray:
         """`[C, nx, ny, nz]`."""
@@ -69,10 +86,14 @@ class Case:
         value, shift, spread = self.factors(), [], []
         for d in range(3):
             edges = self.origin[d] + self.lengths[d] * np.arange(self.shape[d] + 1) / self.shape[d]
-            scaled = (edges - self.coords[:, d : d + 1]) / self.sigma[:, None]
-            density = np.exp(-(scaled**2) / 2) / np.sqrt(2 * np.pi) / self.sigma[:, None]
-            shift.append(density[:, :-1] - density[:, 1:])
-            spread.append((scaled * density)[:, :-1] - (scaled * density)[:, 1:])
+            along, wider = 0.0, 0.0
+            for image in self.images(self.coords, d):
+                scaled = (edges - image[:, None]) / self.sigma[:, None]
+                density = np.exp(-(scaled**2) / 2) / np.sqrt(2 * np.pi) / self.sigma[:, None]
+                along = along + density[:, :-1] - density[:, 1:]
+                wider = wider + (scaled * density)[:, :-1] - (scaled * density)[:, 1:]
+            shift.append(along)
+            spread.append(wider)
 
         def contract(features: np.ndarray, *along: np.ndarray) -> np.ndarray:
             return np.einsum("cxyz,ac,ax,ay,az->a", upstream, features, *along, optimize=True)
@@ -93,7 +114,8 @@ def golden(path: Path) -> tuple[Case, dict[str, np.ndarray]]:
     arrays = dict(np.load(path))
     inputs = {name: arrays[name] for name in ("coords", "channels", "weights", "sigma", "origin", "lengths")}
     shape = tuple(int(n) for n in arrays["shape"])
-    return Case(**inputs, shape=shape, num_channels=int(arrays["num_channels"])), arrays
+    periodic = tuple(bool(flag) for flag in arrays.get("periodic", (False, False, False)))
+    return Case(**inputs, shape=shape, num_channels=int(arrays["num_channels"]), periodic=periodic), arrays
 
 
 def random_case(rng: np.random.Generator, atoms: int = 12, **changes: Any) -> Case:
