@@ -173,7 +173,7 @@ class VoxelizeOp : public OpKernel {
                                    slab_voxels * kCyclesPerVoxel +
                                        molecules.atoms_per_molecule() * kCyclesPerAtom / slabs);
     ForEach(ctx, molecules.batch_size() * slabs, cost, [&](int64_t begin, int64_t end) {
-      // Kept by each thread: fresh memory for every molecule of a map would cost more than its grid.
+      // Kept by each thread: a map over single molecules would ask for it anew with every element.
       static thread_local Planner<T> planner;
       for (int64_t unit = begin; unit < end;) {
         const int64_t b = unit / slabs, first = unit % slabs, last = std::min(slabs, first + end - unit);
