@@ -37,6 +37,15 @@ const LennardJonesTable<T>& LennardJonesKernels(const Level& level) {
   }
 }
 
+template <typename T>
+const CellTable<T>& CellKernels(const Level& level) {
+  if constexpr (std::is_same_v<T, float>) {
+    return level.cell_f32;
+  } else {
+    return level.cell_f64;
+  }
+}
+
 // The level that the environment variable PG_TF_SIMD names, chosen once per process; null, and the reason in `error`.
 const Level* ActiveLevel(std::string* error);
 

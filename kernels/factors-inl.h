@@ -79,7 +79,7 @@ PG_TF_INLINE void ForEachImage(const AxisWindow<T>& window, Visit visit) {
 
 // The factors of one atom, summed over its images; `edges` is scratch.
 template <typename T>
-__attribute__((noinline)) void ImageFactors(const AxisWindow<T>& window, int64_t count, T* edges, T* factors) {
+void ImageFactors(const AxisWindow<T>& window, int64_t count, T* edges, T* factors) {
   for (int64_t j = 0; j < count; j += Simd<T>::kLanes) Store(factors + j, Vec<T>{});
   ForEachImage(window, [&](const AxisWindow<T>& image) __attribute__((always_inline)) {
     if (UseCentreSeries(image.step)) {

@@ -15,6 +15,7 @@
 
 #include "kernels/forward-inl.h"
 #include "kernels/gradient-inl.h"
+#include "kernels/cell-inl.h"
 #include "kernels/lennard_jones-inl.h"
 
 #define PG_TF_STRING(x) #x
@@ -33,9 +34,14 @@ constexpr LennardJonesTable<T> LennardJones() {
   return {LennardJonesEnergy<T>, LennardJonesSourceGradient<T>};
 }
 
+template <typename T>
+constexpr CellTable<T> Cell() {
+  return {AddCellAtom<T>, CellAtomGradient<T>};
+}
+
 extern const Level kLevel;
-const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(), Table<double>(), LennardJones<float>(),
-                      LennardJones<double>()};
+const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(),       Table<double>(),
+                      LennardJones<float>(),   LennardJones<double>(), Cell<float>(), Cell<double>()};
 
 }  // namespace PG_TF_LEVEL
 }  // namespace pg_tf

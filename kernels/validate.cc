@@ -16,6 +16,7 @@ namespace {
 
 using ::tensorflow::OpKernelConstruction;
 using ::tensorflow::Tensor;
+using ::tensorflow::TensorShape;
 
 int64_t PhysicalMemory() { return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE); }
 
@@ -46,6 +47,42 @@ absl::Status ReadPeriodic(OpKernelConstruction* ctx, bool periodic[3]) {
   if (flags.size() != 3) return InvalidArgument("periodic must have 3 flags, got ", flags.size());
   std::copy(flags.begin(), flags.end(), periodic);
   return absl::OkStatus();
+}
+
+absl::Status ReadGridSpec(OpKernelConstruction* ctx, GridSpec* spec) {
+  std::vector<int64_t> grid_shape;
+  std::string data_format;
+  TF_RETURN_IF_ERROR(ctx->GetAttr("grid_shape", &grid_shape));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("num_channels", &spec->num_channels));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("data_format", &data_format));
+  if (grid_shape.size() != 3) return InvalidArgument("grid_shape must have 3 extents, got ", grid_shape.size());
+  std::copy(grid_shape.begin(), grid_shape.end(), spec->shape);
+  spec->channels_last = data_format == "channels_last";
+  return ValidateGridSpec(*spec);
+}
+
+absl::Status GridSpecOf(const Tensor& upstream, bool channels_last, GridSpec* spec) {
+  if (upstream.dims() != 5) {
+    return InvalidArgument("upstream must have rank 5, got shape ", upstream.shape().DebugString());
+  }
+  for (int d = 0; d < 3; ++d) spec->shape[d] = upstream.dim_size((channels_last ? 1 : 2) + d);
+  spec->num_channels = upstream.dim_size(channels_last ? 4 : 1);
+  spec->channels_last = channels_last;
+  return ValidateGridSpec(*spec);
+}
+
+absl::Status ValidateUpstream(const Tensor& upstream, int64_t batch_size) {
+  if (upstream.dim_size(0) == batch_size) return absl::OkStatus();
+  return InvalidArgument("upstream must hold one grid for each of the ", batch_size, " molecules, got shape ",
+                         upstream.shape().DebugString());
+}
+
+TensorShape GridShape(const GridSpec& spec, int64_t batch_size) {
+  TensorShape shape({batch_size});
+  if (!spec.channels_last) shape.AddDim(spec.num_channels);
+  for (int64_t extent : spec.shape) shape.AddDim(extent);
+  if (spec.channels_last) shape.AddDim(spec.num_channels);
+  return shape;
 }
 
 absl::Status ValidateGridSpec(const GridSpec& spec) {

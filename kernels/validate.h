@@ -38,6 +38,17 @@ absl::Status ReadLevel(const Level** level);
 // The attribute `periodic`, one flag for each axis.
 absl::Status ReadPeriodic(tensorflow::OpKernelConstruction* ctx, bool periodic[3]);
 
+// The attributes `grid_shape`, `num_channels` and `data_format`, checked.
+absl::Status ReadGridSpec(tensorflow::OpKernelConstruction* ctx, GridSpec* spec);
+
+// The grid that an upstream gradient of rank 5 belongs to, checked.
+absl::Status GridSpecOf(const tensorflow::Tensor& upstream, bool channels_last, GridSpec* spec);
+
+// That the upstream gradient has a grid for each molecule.
+absl::Status ValidateUpstream(const tensorflow::Tensor& upstream, int64_t batch_size);
+
+tensorflow::TensorShape GridShape(const GridSpec& spec, int64_t batch_size);
+
 // Extents of at least one, and a size in voxels that an int64 can hold.
 absl::Status ValidateGridSpec(const GridSpec& spec);
 

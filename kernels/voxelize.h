@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "kernels/cell.h"
 #include "kernels/lennard_jones.h"
 
 namespace pg_tf {
@@ -116,6 +117,8 @@ struct Level {
   KernelTable<double> f64;
   LennardJonesTable<float> lennard_jones_f32;
   LennardJonesTable<double> lennard_jones_f64;
+  CellTable<float> cell_f32;
+  CellTable<double> cell_f64;
 };
 
 }  // namespace pg_tf

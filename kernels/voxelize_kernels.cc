@@ -1,20 +1,13 @@
 // PgTf>Voxelize and its gradient: check, allocate, split the work.
 
-#define EIGEN_USE_THREADS
-
 #include <algorithm>
-#include <atomic>
-#include <new>
 #include <string>
-#include <type_traits>
 #include <vector>
 
-#include "kernels/dispatch.h"
 #include "kernels/grid_allocator.h"
 #include "kernels/plan.h"
-#include "kernels/validate.h"
+#include "kernels/voxelize_inputs.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "unsupported/Eigen/CXX11/Tensor"
 
 namespace pg_tf {
 namespace {
@@ -35,127 +28,23 @@ constexpr int64_t kSlabVoxels = int64_t{1} << 17;
 constexpr double kCyclesPerAtom = 600;
 constexpr double kCyclesPerVoxel = 0.3;
 
-template <typename Out>
-constexpr Storage StorageOf() {
-  if constexpr (std::is_same_v<Out, float>) return Storage::kFloat32;
-  if constexpr (std::is_same_v<Out, double>) return Storage::kFloat64;
-  if constexpr (std::is_same_v<Out, Eigen::half>) return Storage::kFloat16;
-  if constexpr (std::is_same_v<Out, Eigen::bfloat16>) return Storage::kBfloat16;
-}
-
-// The checked inputs that both ops share.
-template <typename T>
-class Molecules {
- public:
-  absl::Status Init(OpKernelContext* ctx, int64_t num_channels, const bool periodic[3]) {
-    std::copy_n(periodic, 3, periodic_);
-    const Tensor &coords = ctx->input(0), &channels = ctx->input(1), &weights = ctx->input(2), &sigma = ctx->input(3);
-    const Tensor &row_splits = ctx->input(4), &origin = ctx->input(5), &lengths = ctx->input(6);
-    TF_RETURN_IF_ERROR(ValidateCoords<T>(coords, channels, row_splits));
-    TF_RETURN_IF_ERROR(ValidateAtoms<T>(channels, weights, sigma, row_splits, num_channels));
-    row_splits_ = row_splits.flat<int64_t>().data();
-    batch_size_ = row_splits.NumElements() - 1;
-    TF_RETURN_IF_ERROR(ValidateBox<T>(origin, lengths, batch_size_));
-    all_ = {coords.dim_size(0),
-            coords.flat<T>().data(),
-            channels.flat<int32_t>().data(),
-            weights.flat<T>().data(),
-            weights.dims() == 0 ? 0 : weights.dims() == 1 ? 1 : num_channels,
-            sigma.flat<T>().data(),
-            sigma.dims(),
-            weights.dims() == 2};
-    origin_ = origin.flat<T>().data();
-    lengths_ = lengths.flat<T>().data();
-    origin_stride_ = origin.dim_size(0) == 1 ? 0 : 3;
-    lengths_stride_ = lengths.dim_size(0) == 1 ? 0 : 3;
-    return absl::OkStatus();
-  }
-
-  int64_t num_atoms() const { return all_.num_atoms; }
-  int64_t batch_size() const { return batch_size_; }
-  int64_t begin(int64_t b) const { return row_splits_[b]; }
-  int64_t end(int64_t b) const { return row_splits_[b + 1]; }
-  bool soft() const { return all_.soft; }
-  double atoms_per_molecule() const { return static_cast<double>(num_atoms()) / std::max<int64_t>(batch_size_, 1); }
-
-  // The atoms [begin, end) of the whole batch.
-  Molecule<T> atoms(int64_t begin, int64_t end) const {
-    Molecule<T> part = all_;
-    part.num_atoms = end - begin;
-    part.coords += 3 * begin;
-    part.channels += begin;
-    part.weights += part.weight_stride * begin;
-    part.sigma += part.sigma_stride * begin;
-    return part;
-  }
-
-  Box box(int64_t b) const {
-    Box box;
-    for (int d = 0; d < 3; ++d) {
-      box.origin[d] = origin_[b * origin_stride_ + d];
-      box.lengths[d] = lengths_[b * lengths_stride_ + d];
-      box.periodic[d] = periodic_[d];
-    }
-    return box;
-  }
-
- private:
-  Molecule<T> all_;
-  const int64_t* row_splits_;
-  int64_t batch_size_;
-  const T *origin_, *lengths_;
-  int64_t origin_stride_, lengths_stride_;
-  bool periodic_[3];
-};
-
-template <typename Out>
-GridLayout Layout(const GridSpec& spec) {
-  return {{spec.shape[0], spec.shape[1], spec.shape[2]}, spec.num_channels, spec.channels_last, StorageOf<Out>()};
-}
-
-// Runs work(begin, end) over [0, units) on the threads that the context allows, and reports a lack of memory.
-template <typename Work>
-void ForEach(OpKernelContext* ctx, int64_t units, const Eigen::TensorOpCost& cost, Work work) {
-  std::atomic<bool> out_of_memory(false);
-  ctx->eigen_cpu_device().parallelFor(units, cost, [&](int64_t begin, int64_t end) {
-    try {
-      work(begin, end);
-    } catch (const std::bad_alloc&) {
-      out_of_memory = true;
-    }
-  });
-  OP_REQUIRES(ctx, !out_of_memory,
-              absl::ResourceExhaustedError("coords: no memory for the work space of this many atoms"));
-}
-
 template <typename T, typename Out>
 class VoxelizeOp : public OpKernel {
  public:
   explicit VoxelizeOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ReadLevel(&level_));
-    std::vector<int64_t> grid_shape;
-    std::string data_format;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("grid_shape", &grid_shape));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("num_channels", &spec_.num_channels));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
     OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, periodic_));
-    OP_REQUIRES(ctx, grid_shape.size() == 3,
-                InvalidArgument("grid_shape must have 3 extents, got ", grid_shape.size()));
-    std::copy(grid_shape.begin(), grid_shape.end(), spec_.shape);
-    spec_.channels_last = data_format == "channels_last";
-    OP_REQUIRES_OK(ctx, ValidateGridSpec(spec_));
+    OP_REQUIRES_OK(ctx, ReadGridSpec(ctx, &spec_));
   }
 
   void Compute(OpKernelContext* ctx) override {
     Molecules<T> molecules;
-    OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec_.num_channels, periodic_));
+    OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec_.num_channels));
+    Boxes<T> boxes;
+    OP_REQUIRES_OK(ctx, boxes.Init(ctx, molecules.batch_size(), periodic_));
     OP_REQUIRES_OK(ctx, ValidateGridSize(spec_, molecules.batch_size(), sizeof(Out)));
-    TensorShape shape({molecules.batch_size()});
-    if (!spec_.channels_last) shape.AddDim(spec_.num_channels);
-    for (int64_t extent : spec_.shape) shape.AddDim(extent);
-    if (spec_.channels_last) shape.AddDim(spec_.num_channels);
     Tensor* grid = nullptr;
-    OP_REQUIRES_OK(ctx, AllocateGrid(ctx, 0, shape, &grid));
+    OP_REQUIRES_OK(ctx, AllocateGrid(ctx, 0, GridShape(spec_, molecules.batch_size()), &grid));
     if (grid->NumElements() == 0) return;
 
     const KernelTable<T>& kernels = Table<T>(*level_);
@@ -177,7 +66,7 @@ class VoxelizeOp : public OpKernel {
       static thread_local Planner<T> planner;
       for (int64_t unit = begin; unit < end;) {
         const int64_t b = unit / slabs, first = unit % slabs, last = std::min(slabs, first + end - unit);
-        const Plan<T>& plan = planner.Build(molecules.atoms(molecules.begin(b), molecules.end(b)), molecules.box(b),
+        const Plan<T>& plan = planner.Build(molecules.atoms(molecules.begin(b), molecules.end(b)), boxes(b),
                                             layout, kernels.lanes, first * slab, std::min(nx, last * slab));
         kernels.factors(plan);
         kernels.forward(plan, layout, stream, voxels + b * spec_.voxels());
@@ -206,21 +95,13 @@ class VoxelizeGradOp : public OpKernel {
 
   void Compute(OpKernelContext* ctx) override {
     const Tensor& upstream = ctx->input(7);
-    OP_REQUIRES(ctx, upstream.dims() == 5,
-                InvalidArgument("upstream must have rank 5, got shape ",
-                                                    upstream.shape().DebugString()));
     GridSpec spec;
-    const int first = channels_last_ ? 1 : 2;
-    for (int d = 0; d < 3; ++d) spec.shape[d] = upstream.dim_size(first + d);
-    spec.num_channels = upstream.dim_size(channels_last_ ? 4 : 1);
-    spec.channels_last = channels_last_;
-    OP_REQUIRES_OK(ctx, ValidateGridSpec(spec));
+    OP_REQUIRES_OK(ctx, GridSpecOf(upstream, channels_last_, &spec));
     Molecules<T> molecules;
-    OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec.num_channels, periodic_));
-    OP_REQUIRES(ctx, upstream.dim_size(0) == molecules.batch_size(),
-                InvalidArgument("upstream must hold one grid for each of the ",
-                                                    molecules.batch_size(), " molecules, got shape ",
-                                                    upstream.shape().DebugString()));
+    OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec.num_channels));
+    Boxes<T> boxes;
+    OP_REQUIRES_OK(ctx, boxes.Init(ctx, molecules.batch_size(), periodic_));
+    OP_REQUIRES_OK(ctx, ValidateUpstream(upstream, molecules.batch_size()));
 
     const int64_t num_atoms = molecules.num_atoms(), columns = molecules.soft() ? spec.num_channels : 1;
     Tensor *to_coords = nullptr, *to_weights = nullptr, *to_sigma = nullptr;
@@ -249,7 +130,7 @@ class VoxelizeGradOp : public OpKernel {
         const int64_t last = std::min(end, molecules.end(b));
         if (last <= atom) continue;
         const Molecule<T> part = molecules.atoms(atom, last);
-        const Box box = molecules.box(b);
+        const Box box = boxes(b);
         windows.Build(part, box, layout, Quantity::kDerivative);
         kernels.gradient(windows.atoms(), part.channels, layout, voxels + b * spec.voxels(), scratch.data(),
                          {coords + 3 * atom, weights + columns * atom, sigma == nullptr ? nullptr : sigma + 3 * atom});

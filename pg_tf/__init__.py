@@ -5,6 +5,7 @@ from typing import Any
 
 from pg_tf.augment import augment, random_motion
 from pg_tf.box import Box, bounding_box, centered_box, principal_axes
+from pg_tf.cell import to_cartesian, to_fractional, wrap
 from pg_tf.elements import ElementChannels
 from pg_tf.inversion import Inversion, grid_to_coords
 from pg_tf.lennard_jones import lennard_jones
@@ -26,7 +27,10 @@ __all__ = [
     "random_motion",
     "simd_levels",
     "split_points",
+    "to_cartesian",
+    "to_fractional",
     "voxelize",
+    "wrap",
 ]
 
 # Imported when they are first used: what only some programs need takes seconds to load.
@@ -35,6 +39,7 @@ _SUBMODULES = (
     "callbacks",
     "datasets",
     "dense",
+    "dense_cell",
     "force_fields",
     "implicit",
     "metrics",

@@ -18,6 +18,42 @@ _WIDEST_PERIODS = 1.4
 _IMAGES = 13
 
 
+def sound_atoms(
+    coords: tf.Tensor, channels: tf.Tensor, weights: tf.Tensor, sigma: tf.Tensor, num_channels: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Flat atoms as the dense forms take them. XLA and accelerators cannot raise errors, so values that the ops refuse
+    become NaN, and the grid with them.
+
+    Args:
+      coords: `[N, 3]`.
+      channels: `[N]`; negative for padding, which may hold anything.
+      weights: `[]`, `[N]` or `[N, num_channels]`.
+      sigma: `[]`, `[N]` or `[N, 3]`.
+      num_channels: channels of the grid.
+
+    Returns:
+      Coordinates `[N, 3]`, features `[N, num_channels]` and sigma `[N]` or `[N, 3]`; zeros, and ones for sigma, for
+      padding.
+    """
+    present = channels >= 0
+
+    def atoms_only(values: tf.Tensor, padding: float, valid: tf.Tensor) -> tf.Tensor:
+        # Harmless before it meets the arithmetic.
+        mask = present if values.shape.rank == 1 else present[:, tf.newaxis]
+        return tf.where(mask, tf.where(valid, values, math.nan), padding)
+
+    if weights.shape.rank == 2:
+        features, known = weights, tf.ones_like(present)
+    else:
+        features = tf.one_hot(channels, num_channels, dtype=coords.dtype) * tf.reshape(weights, [-1, 1])
+        known = channels < num_channels
+    features = atoms_only(features, 0, tf.math.is_finite(features) & known[:, tf.newaxis])
+    coords = atoms_only(coords, 0, tf.math.is_finite(coords))
+    if sigma.shape.rank == 0:
+        sigma = tf.fill(tf.shape(channels), sigma)
+    return coords, features, atoms_only(sigma, 1, tf.math.is_finite(sigma) & (sigma > 0))
+
+
 def axis_factors(
     coords: tf.Tensor,
     sigma: tf.Tensor,

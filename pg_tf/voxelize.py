@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util  # the only way to learn that XLA is tracing
 
-from pg_tf import _library, dense
+from pg_tf import _cell_grid, _library, dense, dense_cell
 from pg_tf import box as boxes
 from pg_tf import cell as cells
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms, flat_channels
@@ -31,6 +31,7 @@ def voxelize(
     weights: Any = None,
     features: Any = None,
     box: Any = None,
+    cell: Any = None,
     periodic: Any = None,
     data_format: str = "channels_first",
     dtype: Any = "float32",
@@ -60,8 +61,14 @@ def voxelize(
       box: a `Box` or `(origin, lengths)` in Å, `[3]` for all molecules or `[B, 3]`; or a function that is called as
         `box(coords, channels=channels)` and returns one, such as `functools.partial(pg_tf.centered_box, lengths=16.0)`.
         None fits one to each molecule with `bounding_box`: cubic, 2 Å margin.
-      periodic: flags along x, y and z, or one for all: the axes of the box on which the structure repeats. Atoms count
-        wherever they are given, and with all their images, however wide. None: no axis.
+      cell: lattice vectors as rows, Å: `[3, 3]` for all molecules or `[B, 3, 3]`, of any orientation and handedness.
+        Without a box, voxels lie along them: voxel (i, j, k) holds the fractional coordinates from i / nx to
+        (i + 1) / nx and so on, and where the cell is oblique the voxel is. Its integral then needs quadrature, good to
+        2e-6 of the largest voxel in float32 and 1e-12 in float64. With a box, the grid is that of the box, a window into
+        the crystal.
+      periodic: along which lattice vectors (without a cell: along which axes of the box) the structure repeats: a flag
+        or three. Atoms count wherever they are given, and with all their images, however wide they are. None: all
+        lattice vectors of a cell, no axis of a box.
       data_format: "channels_first" `[C, nx, ny, nz]` or "channels_last" `[nx, ny, nz, C]`.
       dtype: of the grid: float32, float64, float16 or bfloat16. float64 grids are computed in float64, all others in
         float32 and rounded once.
@@ -72,12 +79,15 @@ def voxelize(
 
     Returns:
       The grid, with a leading batch axis unless `coords` is a single molecule. With `return_box`, `(grid, box)`.
-      Differentiable to any order with respect to coords, weights, features, sigma and the box.
+      Differentiable to any order with respect to coords, weights, features, sigma, the box and the cell. Derivatives to
+      box and cell are those at fixed Cartesian `coords`; for those at fixed fractional ones, take `coords =
+      pg_tf.to_cartesian(fractional, cell)` under the same tape.
 
     Raises:
       ValueError: if a shape, name or static value does not fit.
       tf.errors.InvalidArgumentError: for bad values: numbers that are not finite, sigma <= 0, a channel that does not
-        exist, a box of no volume, a grid too large for the memory. The text names the molecule, the atom and the value.
+        exist, a box or cell of no volume, a grid too large for the memory, a sigma below a twelfth of the edge of an
+        oblique voxel. The text names the molecule, the atom and the value.
     """
     dtype = _check_dtype(dtype)
     shape = _check_grid_shape(grid_shape)
@@ -87,15 +97,33 @@ def voxelize(
     if weights is not None and features is not None:
         raise ValueError("give weights or features, not both: a feature vector already holds the atom's weights")
     use_op = _use_op(implementation)
-    repeats = cells.check_periodic(periodic, default=False)
-    if any(repeats) and box is None:
-        raise ValueError("periodic: give the box that repeats; one fitted to the atoms is no period")
+    repeats = cells.check_periodic(periodic, default=cell is not None)
+    if any(repeats) and cell is None and box is None:
+        raise ValueError("periodic: give the box or the cell that repeats; a box fitted to the atoms is no period")
+    attributes: dict[str, Any] = {
+        "num_channels": num_channels,
+        "grid_shape": shape,
+        "data_format": data_format,
+        "periodic": repeats,
+    }
 
     compute = tf.float64 if dtype == tf.float64 else tf.float32
     layout, xyz = flat_atoms("coords", coords, 3, compute)
     channel = flat_channels(channels, layout, xyz)
     weight = _weights(weights, features, num_channels, layout, compute)
     width = _per_atom("sigma", sigma, layout, compute)
+    lattice = None if cell is None else cells.batched(cell, layout, compute)
+
+    if lattice is not None and box is None:
+        if return_box:
+            raise ValueError("return_box: the grid of a cell has no box; its voxels lie along the lattice vectors")
+        if use_op:
+            grid = _cell_grid.by_op(xyz, channel, weight, width, layout, lattice, dtype=dtype, **attributes)
+        else:
+            orders = _cell_grid.static_orders(cell, sigma, shape, repeats, compute) if _under_xla() else None
+            dense_grid = _cell_grid.by_dense(xyz, channel, weight, width, layout, lattice, **attributes, orders=orders)
+            grid = tf.cast(dense_grid, dtype)
+        return layout.batch(grid)
 
     if box is None:
         used = boxes.fit(xyz, channel, layout, margin=2.0, cubic=True, rotation=None, use_op=use_op)
@@ -104,30 +132,29 @@ def voxelize(
         if callable(box):
             box = box(coords, channels=None if channels is None else layout.unflatten(channel))
         used = boxes.batched(box, layout, compute)
+    atoms = layout
+    if lattice is not None and any(repeats):
+        if _under_xla():
+            raise ValueError(
+                "box, cell: under XLA a window into a crystal is not possible; its images have no fixed number"
+            )
+        width = tf.fill(tf.shape(channel), width) if width.shape.rank == 0 else width
+        reach = dense_cell.REACH[compute]
+        xyz, image_of, row_splits = cells.window_images(xyz, channel, width, layout, lattice, repeats, used, reach)
+        channel, width = tf.gather(channel, image_of), tf.gather(width, image_of)
+        weight = weight if weight.shape.rank == 0 else tf.gather(weight, image_of)
+        atoms = AtomLayout("ragged", row_splits, None, layout.batch_size)
+        attributes["periodic"] = (False, False, False)
     corner = used.origin
     if used.rotation is not None:
-        xyz = boxes.rotate(layout.per_atom(used.rotation), xyz - layout.per_atom(used.origin))
+        xyz = boxes.rotate(atoms.per_atom(used.rotation), xyz - atoms.per_atom(used.origin))
         corner = tf.zeros_like(used.origin)
     if use_op:
         grid = _ops.pg_tf_voxelize(
-            xyz,
-            channel,
-            weight,
-            width,
-            layout.row_splits,
-            corner,
-            used.lengths,
-            dtype=dtype,
-            num_channels=num_channels,
-            grid_shape=shape,
-            data_format=data_format,
-            periodic=repeats,
+            xyz, channel, weight, width, atoms.row_splits, corner, used.lengths, dtype=dtype, **attributes
         )
     else:
-        dense_grid = _dense(
-            xyz, channel, weight, width, layout, corner, used.lengths, num_channels, shape, data_format, repeats
-        )
-        grid = tf.cast(dense_grid, dtype)
+        grid = tf.cast(_dense(xyz, channel, weight, width, atoms, corner, used.lengths, **attributes), dtype)
     grid = layout.batch(grid)
     return (grid, boxes.Box(*box)) if return_box else grid
 
@@ -174,9 +201,13 @@ def _use_op(implementation: str) -> bool:
     if implementation not in ("auto", "op", "dense"):
         raise ValueError(f"implementation must be 'auto', 'op' or 'dense', got {implementation!r}")
     if implementation == "auto":
-        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-        return graph is None or not control_flow_util.GraphOrParentsInXlaContext(graph)
+        return not _under_xla()
     return implementation == "op"
+
+
+def _under_xla() -> bool:
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    return graph is not None and bool(control_flow_util.GraphOrParentsInXlaContext(graph))
 
 
 def _per_atom(name: str, value: Any, layout: AtomLayout, dtype: tf.DType) -> tf.Tensor:
@@ -206,25 +237,8 @@ def _dense(
     data_format: str,
     periodic: Sequence[bool],
 ) -> tf.Tensor:
-    """What PgTf>Voxelize computes. `sigma` may also be `[N, 3]`. XLA and accelerators cannot raise errors, so values
-    that the op refuses turn the grid into NaN."""
-    present = channels >= 0
-
-    def atoms_only(values: tf.Tensor, padding: float, valid: tf.Tensor) -> tf.Tensor:
-        # Padding may hold anything: make it harmless before it meets the arithmetic.
-        mask = present if values.shape.rank == 1 else present[:, tf.newaxis]
-        return tf.where(mask, tf.where(valid, values, math.nan), padding)
-
-    if weights.shape.rank == 2:
-        features, known = weights, tf.ones_like(present)
-    else:
-        features = tf.one_hot(channels, num_channels, dtype=coords.dtype) * tf.reshape(weights, [-1, 1])
-        known = channels < num_channels
-    features = atoms_only(features, 0, tf.math.is_finite(features) & known[:, tf.newaxis])
-    coords = atoms_only(coords, 0, tf.math.is_finite(coords))
-    if sigma.shape.rank == 0:
-        sigma = tf.fill(tf.shape(channels), sigma)
-    sigma = atoms_only(sigma, 1, tf.math.is_finite(sigma) & (sigma > 0))
+    """What PgTf>Voxelize computes. `sigma` may also be `[N, 3]`."""
+    coords, features, sigma = dense.sound_atoms(coords, channels, weights, sigma, num_channels)
     lengths = tf.where(lengths > 0, lengths, math.nan)
     padded = layout.padded(coords)
     batch = tf.shape(padded)[0]

@@ -1,0 +1,155 @@
+// PgTf>VoxelizeCellGrad: check, allocate, split the work.
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "kernels/cell_inputs.h"
+
+namespace pg_tf {
+namespace {
+
+using ::tensorflow::OpKernel;
+using ::tensorflow::OpKernelConstruction;
+using ::tensorflow::OpKernelContext;
+using ::tensorflow::Tensor;
+using ::tensorflow::TensorShape;
+
+// CPU cycles, for the split only: a voxel that an atom touches.
+constexpr double kCyclesPerTouched = 30;
+
+// A vector of the frame in the axes of the caller, and the virial likewise.
+template <typename T>
+void ToCartesian(const double frame[3][3], const double vector[3], T* result) {
+  for (int e = 0; e < 3; ++e) {
+    result[e] = static_cast<T>(frame[0][e] * vector[0] + frame[1][e] * vector[1] + frame[2][e] * vector[2]);
+  }
+}
+
+constexpr int kVoigt[6][2] = {{0, 0}, {1, 1}, {2, 2}, {1, 2}, {0, 2}, {0, 1}};
+
+template <typename T>
+void VirialToCartesian(const double frame[3][3], const double virial[6], T* result) {
+  double full[3][3];
+  for (int i = 0; i < 6; ++i) full[kVoigt[i][0]][kVoigt[i][1]] = full[kVoigt[i][1]][kVoigt[i][0]] = virial[i];
+  for (int i = 0; i < 6; ++i) {
+    double sum = 0;
+    for (int d = 0; d < 3; ++d) {
+      for (int e = 0; e < 3; ++e) sum += frame[d][kVoigt[i][0]] * full[d][e] * frame[e][kVoigt[i][1]];
+    }
+    result[i] = static_cast<T>(sum);
+  }
+}
+
+template <typename T>
+class VoxelizeCellGradOp : public OpKernel {
+ public:
+  explicit VoxelizeCellGradOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, ReadLevel(&level_));
+    OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, periodic_));
+    std::string data_format;
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
+    channels_last_ = data_format == "channels_last";
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("with_virial", &with_virial_));
+  }
+
+  void Compute(OpKernelContext* ctx) override {
+    const Tensor& upstream = ctx->input(6);
+    GridSpec spec;
+    OP_REQUIRES_OK(ctx, GridSpecOf(upstream, channels_last_, &spec));
+    Crystals<T> crystals;
+    OP_REQUIRES_OK(ctx, crystals.Init(ctx, spec, periodic_, with_virial_));
+    OP_REQUIRES_OK(ctx, ValidateUpstream(upstream, crystals.batch_size()));
+
+    const int64_t num_atoms = crystals.num_atoms(), columns = crystals.soft() ? spec.num_channels : 1;
+    Tensor *to_coords = nullptr, *to_weights = nullptr, *to_virial = nullptr;
+    const TensorShape weights_shape = crystals.soft() ? TensorShape({num_atoms, columns}) : TensorShape({num_atoms});
+    OP_REQUIRES_OK(ctx, ctx->allocate_output(0, TensorShape({num_atoms, 3}), &to_coords));
+    OP_REQUIRES_OK(ctx, ctx->allocate_output(1, weights_shape, &to_weights));
+    OP_REQUIRES_OK(ctx, ctx->allocate_output(2, TensorShape({with_virial_ ? num_atoms : 0, 6}), &to_virial));
+    const Results results = {to_coords->flat<T>().data(), to_weights->flat<T>().data(), to_virial->flat<T>().data()};
+    const T* const voxels = upstream.flat<T>().data();
+
+    // A unit of work is an atom.
+    const Eigen::TensorOpCost cost(0, 0, crystals.voxels_per_atom() * kCyclesPerTouched + 1000);
+    ForEach(ctx, num_atoms, cost, [&](int64_t begin, int64_t end) {
+      std::vector<T> scratch(kCellScratch + kCellArrays * crystals.longest_column());
+      int64_t b = 0;
+      while (crystals.end(b) <= begin) ++b;
+      for (int64_t atom = begin; atom < end; ++b) {
+        const int64_t last = std::min(end, crystals.end(b));
+        if (last <= atom) continue;
+        const T* const grid = voxels + b * spec.voxels();
+        if (crystals.orthogonal(b) && !with_virial_) {
+          OfBox(crystals, spec, b, atom, last, grid, results);
+        } else {
+          OfCell(crystals, spec, b, atom, last, grid, scratch.data(), results);
+        }
+        atom = last;
+      }
+    });
+  }
+
+ private:
+  struct Results {
+    T *coords, *weights, *virial;
+  };
+
+  // Lattice vectors at right angles: by the kernel for boxes.
+  void OfBox(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end, const T* upstream,
+             const Results& results) const {
+    const int64_t columns = crystals.soft() ? spec.num_channels : 1;
+    const int64_t longest = *std::max_element(spec.shape, spec.shape + 3);
+    std::vector<T> aligned, scratch(kGradientArrays * (longest + kGradientPadding));
+    const Molecule<T> molecule = crystals.aligned(b, begin, end, &aligned);
+    const Box box = crystals.box(b);
+    const GridLayout layout = Layout<T>(spec);
+    AtomWindows<T> windows;
+    windows.Build(molecule, box, layout, Quantity::kDerivative);
+    T* const coords = results.coords + 3 * begin;
+    Table<T>(*level_).gradient(windows.atoms(), molecule.channels, layout, upstream, scratch.data(),
+                               {coords, results.weights + columns * begin, nullptr});
+    for (int64_t a = 0; a < end - begin; ++a) {
+      double along[3];  // c, b, a: the order of the frame
+      for (int d = 0; d < 3; ++d) along[2 - d] = coords[3 * a + d] * (spec.shape[d] / box.lengths[d]);
+      ToCartesian(crystals.grid(b).frame, along, coords + 3 * a);
+    }
+  }
+
+  void OfCell(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end, const T* upstream,
+              T* scratch, const Results& results) const {
+    const int64_t channels = spec.num_channels, columns = crystals.soft() ? channels : 1;
+    const int64_t ny = spec.shape[1], nz = spec.shape[2];
+    const int64_t stride = spec.channels_last ? channels : 1;
+    const int64_t channel_pitch = spec.channels_last ? 1 : spec.shape[0] * ny * nz;
+    const CellGrid& grid = crystals.grid(b);
+    for (int64_t a = begin; a < end; ++a) {
+      const int32_t channel = crystals.atoms(a, a + 1).channels[0];
+      CellGradient gradient = {};
+      T* const to_weights = results.weights + columns * a;
+      if (channel >= 0) {
+        const CellUpstream<T> of_atom = {upstream + (crystals.soft() ? 0 : channel * channel_pitch), columns,
+                                         channel_pitch, ny * nz * stride, nz * stride, stride};
+        CellKernels<T>(*level_).gradient(grid, crystals.atom(a), crystals.longest_column(), crystals.weights(a), of_atom,
+                                         with_virial_, scratch, &gradient, to_weights);
+      } else {
+        std::fill_n(to_weights, columns, T{0});
+      }
+      ToCartesian(grid.frame, gradient.coords, results.coords + 3 * a);
+      if (with_virial_) VirialToCartesian(grid.frame, gradient.virial, results.virial + 6 * a);
+    }
+  }
+
+  const Level* level_ = nullptr;
+  bool channels_last_;
+  bool periodic_[3];
+  bool with_virial_;
+};
+
+REGISTER_KERNEL_BUILDER(Name("PgTf>VoxelizeCellGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"),
+                        VoxelizeCellGradOp<float>);
+REGISTER_KERNEL_BUILDER(Name("PgTf>VoxelizeCellGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"),
+                        VoxelizeCellGradOp<double>);
+
+}  // namespace
+}  // namespace pg_tf

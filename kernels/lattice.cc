@@ -1,0 +1,200 @@
+#include "kernels/lattice.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "kernels/voxelize.h"
+
+namespace pg_tf {
+namespace {
+
+double Dot(const double* u, const double* v) { return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]; }
+double Length(const double* v) { return std::sqrt(Dot(v, v)); }
+
+double Determinant(const double m[9]) {
+  return m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
+}
+
+// A sum over images of Gaussians wider than this many of the longest lattice vectors is constant to float64, see plan.cc:
+// no vector of the reciprocal lattice is shorter than 2 pi over that length.
+constexpr double kWidestPeriods = 1.4;
+
+// In voxels: as far from the cell as makes no difference, and still a whole number.
+constexpr double kFarthest = 1e15;
+
+struct LegendreRules {
+  // places[n] and weights[n] hold the rule of n nodes.
+  std::array<std::vector<double>, kLargestRule + 1> places, weights;
+
+  LegendreRules() {
+    for (int64_t n = 1; n <= kLargestRule; ++n) {
+      for (int64_t i = 0; i < n; ++i) {
+        // Newton's method for the roots of the Legendre polynomial P_n, from Tricomi's estimate.
+        double x = std::cos(M_PI * (i + 0.75) / (n + 0.5)), slope = 1;
+        for (int step = 0; step < 10; ++step) {
+          double before = 1, value = x;
+          for (int64_t k = 2; k <= n; ++k) {
+            const double next = ((2 * k - 1) * x * value - (k - 1) * before) / k;
+            before = value;
+            value = next;
+          }
+          slope = n * (x * value - before) / (x * x - 1);
+          x -= value / slope;
+        }
+        places[n].push_back((1 - x) / 2);
+        weights[n].push_back(1 / ((1 - x * x) * slope * slope));
+      }
+    }
+  }
+};
+
+// The error of n nodes for the integral of a Gaussian over `width` sigma, of the least that the largest voxel can hold:
+// f^(2n) width^(2n+1) (n!)^4 / ((2n + 1) (2n)!^3), and |f^(2n)| of the Gaussian is largest in its middle, (2n - 1)!!.
+double Error(int64_t n, double width) {
+  const double m = static_cast<double>(n);
+  const double log_error = std::lgamma(2 * m + 1) - m * M_LN2 - std::lgamma(m + 1) + 2 * m * std::log(width) +
+                           4 * std::lgamma(m + 1) - std::log(2 * m + 1) - 3 * std::lgamma(2 * m + 1);
+  const double largest = std::erf(width / M_SQRT2) / 2;
+  return std::exp(log_error) * width / std::sqrt(2 * M_PI) / largest;
+}
+
+// The widest interval, in sigma, that each number of nodes integrates well enough.
+template <typename T>
+struct WidestIntervals {
+  double of[kLargestRule + 1];
+
+  WidestIntervals() {
+    for (int64_t n = 1; n <= kLargestRule; ++n) {
+      double low = 0, high = 100;
+      for (int i = 0; i < 60; ++i) (Error(n, (low + high) / 2) <= kTolerance ? low : high) = (low + high) / 2;
+      of[n] = low;
+    }
+  }
+
+  // Relative to the largest voxel.
+  static constexpr double kTolerance = sizeof(T) == 4 ? 2e-7 : 1e-13;
+};
+
+template <typename T>
+const WidestIntervals<T>& Widest() {
+  static const WidestIntervals<T>* const widest = new WidestIntervals<T>;
+  return *widest;
+}
+
+double Wrapped(double place, double extent) {
+  const double rest = std::fmod(place, extent);
+  return rest < 0 ? rest + extent : rest;
+}
+
+}  // namespace
+
+double Spread(const double cell[9]) {
+  const double edges = Length(cell) * Length(cell + 3) * Length(cell + 6);
+  return edges > 0 ? std::abs(Determinant(cell)) / edges : 0;
+}
+
+bool IsOrthogonal(const double cell[9], double resolution) {
+  for (int d = 0; d < 3; ++d) {
+    const double *u = cell + 3 * d, *v = cell + 3 * ((d + 1) % 3);
+    if (std::abs(Dot(u, v)) > 4 * resolution * Length(u) * Length(v)) return false;
+  }
+  return true;
+}
+
+CellGrid MakeCellGrid(const double cell[9], const int64_t shape[3], const bool periodic[3]) {
+  CellGrid grid;
+  std::copy_n(shape, 3, grid.shape);
+  std::copy_n(periodic, 3, grid.periodic);
+  const double *a = cell, *b = cell + 3, *c = cell + 6;
+  double(&frame)[3][3] = grid.frame;
+  const double length = Length(c);
+  for (int e = 0; e < 3; ++e) frame[0][e] = c[e] / length;
+  const double along = Dot(b, frame[0]);
+  for (int e = 0; e < 3; ++e) frame[1][e] = b[e] - along * frame[0][e];
+  const double across = Length(frame[1]);
+  for (int e = 0; e < 3; ++e) frame[1][e] /= across;
+  for (int e = 0; e < 3; ++e) {
+    const int f = (e + 1) % 3, g = (e + 2) % 3;
+    frame[2][e] = frame[0][f] * frame[1][g] - frame[0][g] * frame[1][f];
+  }
+  // The Gaussian does not know left from right: a frame of either kind will do.
+  if (Dot(a, frame[2]) < 0) {
+    for (double& component : frame[2]) component = -component;
+  }
+  for (int d = 0; d < 3; ++d) grid.a[d] = Dot(a, frame[d]) / shape[0];
+  grid.b[0] = along / shape[1];
+  grid.b[1] = across / shape[1];
+  grid.c = length / shape[2];
+  return grid;
+}
+
+template <typename T>
+Rule GaussLegendre(double width) {
+  static const LegendreRules* const rules = new LegendreRules;
+  for (int64_t n = 1; n <= kLargestRule; ++n) {
+    if (width <= Widest<T>().of[n]) return {n, rules->places[n].data(), rules->weights[n].data()};
+  }
+  return {0, nullptr, nullptr};
+}
+
+template <typename T>
+CellAtom MakeCellAtom(const CellGrid& grid, const double coords[3], double sigma) {
+  CellAtom atom;
+  atom.sigma = sigma;
+  const double x = Dot(coords, grid.frame[0]), y = Dot(coords, grid.frame[1]), z = Dot(coords, grid.frame[2]);
+  atom.place[0] = z / grid.a[2];
+  atom.place[1] = (y - atom.place[0] * grid.a[1]) / grid.b[1];
+  atom.place[2] = (x - atom.place[0] * grid.a[0] - atom.place[1] * grid.b[0]) / grid.c;
+  for (int d = 0; d < 3; ++d) {
+    if (grid.periodic[d]) atom.place[d] = Wrapped(atom.place[d], static_cast<double>(grid.shape[d]));
+    atom.place[d] = std::min(std::max(atom.place[d], -kFarthest), kFarthest);
+  }
+  const double lengths[3] = {Length(grid.a) * grid.shape[0], std::hypot(grid.b[0], grid.b[1]) * grid.shape[1],
+                             grid.c * grid.shape[2]};
+  if (grid.periodic[0] && grid.periodic[1] && grid.periodic[2]) {
+    atom.sigma = std::min(sigma, kWidestPeriods * *std::max_element(lengths, lengths + 3));
+  }
+  atom.along_a = GaussLegendre<T>(Length(grid.a) / atom.sigma);
+  atom.along_b = GaussLegendre<T>(std::hypot(grid.b[0], grid.b[1]) / atom.sigma);
+  return atom;
+}
+
+template <typename T>
+double NarrowestSigma(const CellGrid& grid) {
+  const double longest = std::max(Length(grid.a), std::hypot(grid.b[0], grid.b[1]));
+  return longest / Widest<T>().of[kLargestRule];
+}
+
+template <typename T>
+double Touched(const CellGrid& grid, double sigma) {
+  const double reach = kDerivativeReach<T> * sigma;
+  // Heights of a voxel: a plane's distance from the next, a row's in the plane, a voxel's in the row.
+  const double heights[3] = {grid.a[2], grid.b[1], grid.c};
+  double touched = 1;
+  for (int d = 0; d < 3; ++d) {
+    const double count = 2 * reach / heights[d] + 2;
+    touched *= grid.periodic[d] ? count : std::min(count, static_cast<double>(grid.shape[d]));
+  }
+  return touched;
+}
+
+template <typename T>
+double LongestColumn(const CellGrid& grid, double sigma) {
+  const double half = kDerivativeReach<T> * sigma + (std::abs(grid.a[0]) + std::abs(grid.b[0])) / 2;
+  const double count = 2 * half / grid.c + 4;
+  return grid.periodic[2] ? count : std::min(count, static_cast<double>(grid.shape[2]));
+}
+
+#define PG_TF_INSTANTIATE(T)                                                    \
+  template Rule GaussLegendre<T>(double);                                       \
+  template CellAtom MakeCellAtom<T>(const CellGrid&, const double[3], double);  \
+  template double NarrowestSigma<T>(const CellGrid&);                           \
+  template double Touched<T>(const CellGrid&, double);                          \
+  template double LongestColumn<T>(const CellGrid&, double)
+PG_TF_INSTANTIATE(float);
+PG_TF_INSTANTIATE(double);
+#undef PG_TF_INSTANTIATE
+
+}  // namespace pg_tf

@@ -1,0 +1,116 @@
+#include "tensorflow/core/framework/common_shape_fns.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/shape_inference.h"
+
+namespace pg_tf {
+namespace {
+
+using ::tensorflow::shape_inference::DimensionHandle;
+using ::tensorflow::shape_inference::InferenceContext;
+using ::tensorflow::shape_inference::ShapeHandle;
+
+absl::Status CheckInputs(InferenceContext* c, DimensionHandle* num_atoms, DimensionHandle* batch_size) {
+  ShapeHandle coords, channels, row_splits, cell, ignored;
+  DimensionHandle three;
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 2, &coords));
+  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(coords, 1), 3, &three));
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 1, &channels));
+  TF_RETURN_IF_ERROR(c->Merge(c->Dim(coords, 0), c->Dim(channels, 0), num_atoms));
+  TF_RETURN_IF_ERROR(c->WithRankAtMost(c->input(2), 2, &ignored));
+  TF_RETURN_IF_ERROR(c->WithRankAtMost(c->input(3), 1, &ignored));
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(4), 1, &row_splits));
+  TF_RETURN_IF_ERROR(c->Subtract(c->Dim(row_splits, 0), 1, batch_size));
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(5), 3, &cell));
+  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(cell, 1), 3, &three));
+  return c->WithValue(c->Dim(cell, 2), 3, &three);
+}
+
+absl::Status VoxelizeCellShape(InferenceContext* c) {
+  DimensionHandle num_atoms, batch_size;
+  TF_RETURN_IF_ERROR(CheckInputs(c, &num_atoms, &batch_size));
+  int64_t num_channels;
+  std::vector<int64_t> grid_shape;
+  std::string data_format;
+  TF_RETURN_IF_ERROR(c->GetAttr("num_channels", &num_channels));
+  TF_RETURN_IF_ERROR(c->GetAttr("grid_shape", &grid_shape));
+  TF_RETURN_IF_ERROR(c->GetAttr("data_format", &data_format));
+  std::vector<DimensionHandle> dims = {batch_size};
+  if (data_format == "channels_first") dims.push_back(c->MakeDim(num_channels));
+  for (int64_t extent : grid_shape) dims.push_back(c->MakeDim(extent));
+  if (data_format == "channels_last") dims.push_back(c->MakeDim(num_channels));
+  c->set_output(0, c->MakeShape(dims));
+  return absl::OkStatus();
+}
+
+absl::Status VoxelizeCellGradShape(InferenceContext* c) {
+  DimensionHandle num_atoms, batch_size;
+  TF_RETURN_IF_ERROR(CheckInputs(c, &num_atoms, &batch_size));
+  ShapeHandle upstream;
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(6), 5, &upstream));
+  bool with_virial;
+  TF_RETURN_IF_ERROR(c->GetAttr("with_virial", &with_virial));
+  c->set_output(0, c->Matrix(num_atoms, 3));
+  if (!c->RankKnown(c->input(2))) {
+    c->set_output(1, c->UnknownShape());
+  } else if (c->Rank(c->input(2)) == 2) {
+    c->set_output(1, c->Matrix(num_atoms, c->Dim(c->input(2), 1)));
+  } else {
+    c->set_output(1, c->Vector(num_atoms));
+  }
+  c->set_output(2, with_virial ? c->Matrix(num_atoms, 6) : c->Matrix(0, 6));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+REGISTER_OP("PgTf>VoxelizeCell")
+    .Input("coords: T")
+    .Input("channels: int32")
+    .Input("weights: T")
+    .Input("sigma: T")
+    .Input("row_splits: int64")
+    .Input("cell: T")
+    .Output("grid: dtype")
+    .Attr("T: {float, double}")
+    .Attr("dtype: {float, double, half, bfloat16}")
+    .Attr("num_channels: int >= 1")
+    .Attr("grid_shape: list(int) >= 3")
+    .Attr("data_format: {'channels_first', 'channels_last'} = 'channels_first'")
+    .Attr("periodic: list(bool) = [true, true, true]")
+    .SetShapeFn(VoxelizeCellShape)
+    .Doc(R"doc(
+Integrates atoms, as normalised Gaussians, over voxels that lie along the vectors of a lattice.
+
+cell: [B, 3, 3] or [1, 3, 3], rows are lattice vectors. Voxel (i, j, k) holds the fractional coordinates from i / nx to
+  (i + 1) / nx, and so on; it may be oblique.
+periodic: the vectors along which the structure repeats; all images of the atoms are summed there.
+grid: [B, num_channels, nx, ny, nz] or [B, nx, ny, nz, num_channels].
+The other inputs are those of PgTf>Voxelize.
+)doc");
+
+REGISTER_OP("PgTf>VoxelizeCellGrad")
+    .Input("coords: T")
+    .Input("channels: int32")
+    .Input("weights: T")
+    .Input("sigma: T")
+    .Input("row_splits: int64")
+    .Input("cell: T")
+    .Input("upstream: T")
+    .Output("coords_gradient: T")
+    .Output("weights_gradient: T")
+    .Output("virial: T")
+    .Attr("T: {float, double}")
+    .Attr("data_format: {'channels_first', 'channels_last'} = 'channels_first'")
+    .Attr("periodic: list(bool) = [true, true, true]")
+    .Attr("with_virial: bool")
+    .SetShapeFn(VoxelizeCellGradShape)
+    .Doc(R"doc(
+The gradient of sum(upstream * grid), grid that of PgTf>VoxelizeCell, atom by atom.
+
+coords_gradient: [N, 3], Cartesian.
+weights_gradient: [N], or [N, num_channels] where the weights are feature vectors.
+virial: [N, 6], in the order xx, yy, zz, yz, xz, xy: the derivative to a strain of the lattice together with the atoms,
+  d -> d (1 + strain) for every vector d, sigma left as it is; [0, 6] unless with_virial.
+)doc");
+
+}  // namespace pg_tf
