@@ -47,6 +47,10 @@ def by_dense(
 ) -> tf.Tensor:
     """The same, of the dtype of `coords`. `strain` `[N, 6]` and `orders` are those of `dense_cell.voxelize`."""
     coords, features, sigma = dense.sound_atoms(coords, channels, weights, sigma, num_channels)
+    # The sums are made for the narrowest and the widest atom, and padding is neither.
+    present = channels >= 0
+    widest = tf.reduce_max(tf.where(present, sigma, tf.zeros_like(sigma)))
+    sigma = tf.where(present, sigma, tf.where(widest > 0, tf.stop_gradient(widest), tf.ones_like(widest)))
     padded = layout.padded(coords)
     return dense_cell.voxelize(
         padded,
@@ -157,7 +161,9 @@ def _second_gradient(op: tf.Operation, *to_outputs: tf.Tensor) -> list[tf.Tensor
             )
             value = tf.reduce_sum(grid * upstream)
         first = inner.gradient(value, [coords, weight, strain] if with_virial else [coords, weight])
-    coords_2, weights_2, sigma_2, cell_2, upstream_2 = outer.gradient(first, inputs, list(to_outputs[: len(first)]))
+    # A sum over repeated rows arrives as tf.IndexedSlices, which tapes do not take.
+    to_first = [tf.convert_to_tensor(to_output) for to_output in to_outputs[: len(first)]]
+    coords_2, weights_2, sigma_2, cell_2, upstream_2 = outer.gradient(first, inputs, to_first)
     return [coords_2, None, weights_2, sigma_2, None, cell_2, upstream_2]
 
 

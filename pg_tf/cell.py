@@ -187,13 +187,18 @@ def window_images(
     _, count_y, count_z = tf.unstack(tf.gather(counts, atom), axis=1)
     steps = tf.stack([number // (count_z * count_y), number // count_z % count_y, number % count_z], axis=1)
     shift = _times(tf.gather(first, atom) + tf.cast(steps, coords.dtype), tf.gather(lattice, atom))
-    images = tf.gather(coords, atom) + tf.where(sound, shift, tf.zeros_like(shift))
+    images = rows(coords, atom) + tf.where(sound, shift, tf.zeros_like(shift))
 
     inside = rotate(tf.gather(axes, atom), images - tf.gather(origin, atom))
     beyond = tf.maximum(-inside, inside - tf.gather(lengths, atom))
     kept = tf.reduce_all(beyond <= tf.gather(margin, atom)[:, tf.newaxis], axis=1) | ~sound
     images, atom = tf.boolean_mask(images, kept), tf.boolean_mask(atom, kept)
     return images, atom, tf.searchsorted(atom, layout.row_splits, out_type=tf.int64)
+
+
+def rows(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """`values[indices]`. Along an axis that is not the first, the gradient is a tensor and not `tf.IndexedSlices`."""
+    return tf.gather(values[tf.newaxis], indices, axis=1)[0]
 
 
 def _times(vectors: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:

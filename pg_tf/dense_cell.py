@@ -26,6 +26,9 @@ from pg_tf import cell as cells
 # Where exp(-r^2 / 2) falls below 2^-24 and 2^-53, in space and, by K sigma, in Fourier space.
 REACH = {tf.float32: 5.77, tf.float64: 8.58}
 
+# More along one vector would not fit into any memory.
+_MOST_ORDERS = 1e5
+
 # What XLA assumes where it is not told the values: no voxel edge longer than 1 / _NARROWEST sigma, ...
 _NARROWEST = 0.5
 # ... and no open vector longer than this many times the height of the cell above the other two.
@@ -67,8 +70,13 @@ def voxelize(
     units = cells.inverse(cell)
     periods = _periods(sigma, units, periodic, reach)
     wanted = _orders(cell, sigma, periods, reach)
-    sizes = tf.unstack(wanted) if orders is None else list(orders)
-    enough = tf.reduce_all(wanted <= tf.stack(sizes))
+    if orders is None:
+        # What is not finite becomes NaN below, and needs no memory first.
+        finite = tf.where(tf.math.is_finite(wanted), tf.minimum(wanted, _MOST_ORDERS), tf.ones_like(wanted))
+        sizes = tf.unstack(tf.cast(finite, tf.int32))
+    else:
+        sizes = list(orders)
+    enough = tf.reduce_all(wanted <= tf.cast(tf.stack(sizes), tf.float64))
     sound = enough & tf.reduce_all(cells.spread(cell) >= cells.LEAST_SPREAD)
 
     fractional = tf.einsum("bad,bde->bae", coords, units)
@@ -77,7 +85,7 @@ def voxelize(
             continue
         # Too far out to reach the grid, and far enough for its images to do so.
         out = tf.abs(fractional[..., d] - 0.5) > periods[:, tf.newaxis, d] / 2
-        features = tf.where(out[..., tf.newaxis], 0, features)
+        features = tf.where(out[..., tf.newaxis], tf.zeros_like(features), features)
     fractional /= periods[:, tf.newaxis]
 
     # Components come in pairs of conjugates: half of them along z will do.
@@ -125,12 +133,12 @@ def _periods(sigma: tf.Tensor, units: tf.Tensor, periodic: Sequence[bool], reach
 
 
 def _orders(cell: tf.Tensor, sigma: tf.Tensor, periods: tf.Tensor, reach: float) -> tf.Tensor:
-    """`[3]`: the largest h, k and l needed. |K| <= reach / sigma, and K times a lattice vector is 2 pi h."""
+    """float64 `[3]`: the largest h, k and l needed. |K| <= reach / sigma, and K times a lattice vector is 2 pi h."""
     if sigma.shape[1] == 0:
-        return tf.ones([3], tf.int32)
+        return tf.ones([3], tf.float64)
     narrowest = tf.reduce_min(sigma, axis=1, keepdims=True)
     orders = tf.math.ceil(reach / (2 * math.pi) * tf.norm(cell, axis=-1) * periods / narrowest)
-    return tf.stop_gradient(tf.cast(tf.reduce_max(orders, axis=0), tf.int32))
+    return tf.stop_gradient(tf.reduce_max(orders, axis=0))
 
 
 def static_orders(

@@ -64,8 +64,7 @@ def voxelize(
       cell: lattice vectors as rows, Å: `[3, 3]` for all molecules or `[B, 3, 3]`, of any orientation and handedness.
         Without a box, voxels lie along them: voxel (i, j, k) holds the fractional coordinates from i / nx to
         (i + 1) / nx and so on, and where the cell is oblique the voxel is. Its integral then needs quadrature, good to
-        2e-6 of the largest voxel in float32 and 1e-12 in float64. With a box, the grid is that of the box, a window into
-        the crystal.
+        2e-6 of the largest voxel in float32 and 1e-12 in float64. With a box, the grid is a window into the crystal.
       periodic: along which lattice vectors (without a cell: along which axes of the box) the structure repeats: a flag
         or three. Atoms count wherever they are given, and with all their images, however wide they are. None: all
         lattice vectors of a cell, no axis of a box.
@@ -141,8 +140,8 @@ def voxelize(
         width = tf.fill(tf.shape(channel), width) if width.shape.rank == 0 else width
         reach = dense_cell.REACH[compute]
         xyz, image_of, row_splits = cells.window_images(xyz, channel, width, layout, lattice, repeats, used, reach)
-        channel, width = tf.gather(channel, image_of), tf.gather(width, image_of)
-        weight = weight if weight.shape.rank == 0 else tf.gather(weight, image_of)
+        channel, width = tf.gather(channel, image_of), cells.rows(width, image_of)
+        weight = weight if weight.shape.rank == 0 else cells.rows(weight, image_of)
         atoms = AtomLayout("ragged", row_splits, None, layout.batch_size)
         attributes["periodic"] = (False, False, False)
     corner = used.origin

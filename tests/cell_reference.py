@@ -57,18 +57,17 @@ class Crystal:
         return dataclasses.replace(self, **values)
 
     def images(self, a: int) -> list[np.ndarray]:
-        """The places of an atom from where it reaches the cell: a sphere around the cell holds them."""
+        """The places of an atom from where it reaches the cell."""
         units = np.linalg.inv(self.cell)
         start = self.coords[a] @ units
         start -= np.floor(start) * self.periodic
-        around = np.linalg.norm(np.abs(self.cell).sum(0)) / 2 + 9 * self.sigma[a]
-        counts = np.ceil(around * np.linalg.norm(units, axis=0)).astype(int) + 1
-        steps = itertools.product(
-            *(range(-n, n + 1) if p else (0,) for n, p in zip(counts, self.periodic, strict=True))
-        )
-        places = (start + np.array(list(steps))) @ self.cell
-        centre = self.cell.sum(0) / 2
-        return list(places[np.linalg.norm(places - centre, axis=1) < around])
+        reach = 8.5 * self.sigma[a] * np.linalg.norm(units, axis=0)
+        counts = [range(-int(n) - 1, int(n) + 2) if p else (0,) for n, p in zip(reach, self.periodic, strict=True)]
+        fractional = start + np.array(list(itertools.product(*counts)))
+        places = fractional @ self.cell
+        nearest = np.abs(fractional - 0.5) - 0.5 < reach  # between the lattice planes beside the cell ...
+        around = np.linalg.norm(np.abs(self.cell).sum(0)) / 2 + 8.5 * self.sigma[a]  # ... and in a sphere around it
+        return list(places[nearest.all(1) & (np.linalg.norm(places - self.cell.sum(0) / 2, axis=1) < around)])
 
     def grid(self, nodes: int = 10) -> np.ndarray:
         """`[C, nx, ny, nz]`."""
@@ -114,9 +113,9 @@ def golden(path: Path) -> tuple[Crystal, dict[str, np.ndarray]]:
     return crystal, arrays
 
 
-def random_crystal(rng: np.random.Generator, cell: np.ndarray, atoms: int = 6, **changes: Any) -> Crystal:
-    """Atoms up to two cells away; sigma from half to one and a half voxel edges; the last atom is padding."""
-    shape = changes.get("shape", (5, 7, 6))
+def random_crystal(rng: np.random.Generator, cell: np.ndarray, atoms: int = 4, **changes: Any) -> Crystal:
+    """Atoms up to two cells away; sigma from half a voxel edge to one; the last atom is padding."""
+    shape = changes.get("shape", (4, 5, 3))
     channels = rng.integers(0, 2, atoms)
     channels[-1:] = -1
     longest = np.max(np.linalg.norm(cell, axis=1) / shape)
@@ -124,7 +123,7 @@ def random_crystal(rng: np.random.Generator, cell: np.ndarray, atoms: int = 6, *
         coords=rng.uniform(-2, 3, (atoms, 3)) @ cell,
         channels=channels,
         weights=rng.uniform(0.5, 2.0, atoms),
-        sigma=longest * rng.uniform(0.5, 1.5, atoms),
+        sigma=longest * rng.uniform(0.5, 1.0, atoms),
         cell=cell,
         shape=shape,
         num_channels=2,

@@ -51,7 +51,7 @@ def test_grid_agrees_with_golden(path: Path, implementation: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_grid_agrees_with_brute_force(rng: np.random.Generator, dtype: str, name: str) -> None:
     crystal = random_crystal(rng, CELLS[name])
-    truth = crystal.rounded(dtype).grid(nodes=14)
+    truth = crystal.rounded(dtype).grid()
     for implementation in IMPLEMENTATIONS:
         assert off_by(voxelize(crystal, dtype=dtype, implementation=implementation), truth) < tolerances.CELL[dtype]
     last = voxelize(crystal, dtype=dtype, data_format="channels_last")
@@ -60,12 +60,12 @@ def test_grid_agrees_with_brute_force(rng: np.random.Generator, dtype: str, name
 
 @pytest.mark.parametrize("periodic", list(itertools.product([False, True], repeat=3))[:-1])
 def test_any_subset_of_the_vectors_may_repeat(rng: np.random.Generator, periodic: tuple[bool, bool, bool]) -> None:
-    for name in ("triclinic", "very oblique", "left-handed"):
-        crystal = random_crystal(rng, CELLS[name], atoms=4, shape=(4, 5, 3), periodic=periodic)
-        truth = crystal.grid(nodes=14)
+    for name in ("triclinic", "left-handed"):
+        crystal = random_crystal(rng, CELLS[name], periodic=periodic)
+        truth = crystal.grid()
         for implementation in IMPLEMENTATIONS:
             assert off_by(voxelize(crystal, implementation=implementation), truth) < tolerances.FLOAT64_CELL
-        assert off_by(voxelize(crystal, dtype="float32"), crystal.rounded("float32").grid(14)) < tolerances.FLOAT32_CELL
+        assert off_by(voxelize(crystal, dtype="float32"), crystal.rounded("float32").grid()) < tolerances.FLOAT32_CELL
 
 
 @by_cell
@@ -82,8 +82,8 @@ def test_mass_is_kept(rng: np.random.Generator, name: str, sigma_in_voxels: floa
 def test_sigma_far_below_a_voxel_is_still_accurate(rng: np.random.Generator, name: str) -> None:
     crystal = random_crystal(rng, CELLS[name], shape=(3, 4, 4))
     crystal.sigma[:] = 0.12 * np.max(np.linalg.norm(CELLS[name], axis=1) / crystal.shape)
-    assert off_by(voxelize(crystal), crystal.grid(nodes=40)) < tolerances.FLOAT64_CELL
-    assert off_by(voxelize(crystal, dtype="float32"), crystal.rounded("float32").grid(40)) < tolerances.FLOAT32_CELL
+    assert off_by(voxelize(crystal), crystal.grid(nodes=30)) < tolerances.FLOAT64_CELL
+    assert off_by(voxelize(crystal, dtype="float32"), crystal.rounded("float32").grid(30)) < tolerances.FLOAT32_CELL
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0, 30.0, 1e6])
@@ -105,7 +105,7 @@ def test_sigma_wider_than_the_cell(rng: np.random.Generator, name: str, sigma: f
 @by_cell
 def test_atoms_may_be_given_in_any_cell(rng: np.random.Generator, name: str) -> None:
     crystal = random_crystal(rng, CELLS[name])
-    moved = dataclasses.replace(crystal, coords=crystal.coords + rng.integers(-50, 50, (6, 3)) @ crystal.cell)
+    moved = dataclasses.replace(crystal, coords=crystal.coords + rng.integers(-50, 50, (4, 3)) @ crystal.cell)
     assert off_by(voxelize(moved), voxelize(crystal)) < tolerances.FLOAT64_SAME
 
 
@@ -162,25 +162,27 @@ def test_cell_at_right_angles_takes_the_way_of_a_box_and_hardly_leaning_ones_agr
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_ragged_batch_with_a_cell_for_each(rng: np.random.Generator, implementation: str) -> None:
-    crystals = [random_crystal(rng, CELLS[name], atoms=n) for name, n in (("triclinic", 5), ("cubic", 2), ("thin", 8))]
+    crystals = [
+        random_crystal(rng, CELLS[name], atoms=n) for name, n in (("triclinic", 5), ("cubic", 2), ("monoclinic", 3))
+    ]
     ragged = {
-        name: tf.RaggedTensor.from_row_lengths(np.concatenate([getattr(c, name) for c in crystals]), [5, 2, 8])
+        name: tf.RaggedTensor.from_row_lengths(np.concatenate([getattr(c, name) for c in crystals]), [5, 2, 3])
         for name in ("coords", "channels", "weights", "sigma")
     }
     coords, channels = ragged.pop("coords"), ragged.pop("channels")
-    options = {"num_channels": 2, "grid_shape": (5, 7, 6), "dtype": "float64", "implementation": implementation}
+    options = {"num_channels": 2, "grid_shape": (4, 5, 3), "dtype": "float64", "implementation": implementation}
     grid = pg_tf.voxelize(coords, channels, cell=np.stack([c.cell for c in crystals]), **ragged, **options)
-    assert off_by(grid, np.stack([c.grid(14) for c in crystals])) < tolerances.FLOAT64_CELL
+    assert off_by(grid, np.stack([c.grid() for c in crystals])) < tolerances.FLOAT64_CELL
 
 
 def test_features_go_to_all_channels(rng: np.random.Generator) -> None:
     for name in ("triclinic", "orthorhombic"):
         crystal = random_crystal(rng, CELLS[name])
-        features = np.where(crystal.channels[:, None] >= 0, rng.normal(size=(6, 3)), 0.0)
+        features = np.where(crystal.channels[:, None] >= 0, rng.normal(size=(4, 3)), 0.0)
         options = crystal.options() | {"weights": None, "num_channels": 3, "dtype": "float64"}
         grid = pg_tf.voxelize(crystal.coords, crystal.channels, features=features, **options)
         one = dataclasses.replace(crystal, channels=np.minimum(crystal.channels, 0), num_channels=1)
-        expected = [dataclasses.replace(one, weights=features[:, c]).grid(14)[0] for c in range(3)]
+        expected = [dataclasses.replace(one, weights=features[:, c]).grid()[0] for c in range(3)]
         assert off_by(grid, np.stack(expected)) < 10 * tolerances.FLOAT64_CELL  # weights of both signs
 
 
@@ -205,13 +207,13 @@ def test_empty_cells_are_zeros_and_an_empty_batch_is_empty() -> None:
 @pytest.mark.parametrize("turned", [False, True])
 def test_window_agrees_with_all_images_written_out(rng: np.random.Generator, name: str, turned: bool) -> None:
     crystal = random_crystal(rng, CELLS[name])
-    crystal.sigma[:] = rng.uniform(0.3, 0.8, 6)
+    crystal.sigma[:] = rng.uniform(0.3, 0.8, 4)
     origin, lengths, shape = rng.uniform(-9, 9, 3), np.array([5.0, 3.0, 7.0]), (5, 4, 7)
     turn = a_rotation(rng) if turned else np.eye(3)
     steps = np.array(list(itertools.product(range(-24, 25), repeat=3))) @ crystal.cell
     middle = origin + (lengths / 2) @ turn
     explicit = {"coords": [], "channels": [], "weights": [], "sigma": []}
-    for a in range(5):
+    for a in range(3):
         images = crystal.coords[a] - np.floor((crystal.coords[a] - middle) @ np.linalg.inv(crystal.cell)) @ crystal.cell
         images = images + steps
         images = images[np.linalg.norm(images - middle, axis=1) < 4.6 + 9 * 0.8]
