@@ -161,9 +161,8 @@ def _second_gradient(op: tf.Operation, *to_outputs: tf.Tensor) -> list[tf.Tensor
             )
             value = tf.reduce_sum(grid * upstream)
         first = inner.gradient(value, [coords, weight, strain] if with_virial else [coords, weight])
-    # A sum over repeated rows arrives as tf.IndexedSlices, which tapes do not take.
-    to_first = [tf.convert_to_tensor(to_output) for to_output in to_outputs[: len(first)]]
-    coords_2, weights_2, sigma_2, cell_2, upstream_2 = outer.gradient(first, inputs, to_first)
+        first = [tf.convert_to_tensor(part) for part in first]  # padding rows makes tf.IndexedSlices of its gradient
+    coords_2, weights_2, sigma_2, cell_2, upstream_2 = outer.gradient(first, inputs, list(to_outputs[: len(first)]))
     return [coords_2, None, weights_2, sigma_2, None, cell_2, upstream_2]
 
 
