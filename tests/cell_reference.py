@@ -69,7 +69,7 @@ class Crystal:
         around = np.linalg.norm(np.abs(self.cell).sum(0)) / 2 + 8.5 * self.sigma[a]  # ... and in a sphere around it
         return list(places[nearest.all(1) & (np.linalg.norm(places - self.cell.sum(0) / 2, axis=1) < around)])
 
-    def grid(self, nodes: int = 10) -> np.ndarray:
+    def grid(self, nodes: int = 11) -> np.ndarray:
         """`[C, nx, ny, nz]`."""
         result = np.zeros((self.num_channels, *self.shape))
         for a in np.flatnonzero(self.channels >= 0):
@@ -113,9 +113,9 @@ def golden(path: Path) -> tuple[Crystal, dict[str, np.ndarray]]:
     return crystal, arrays
 
 
-def random_crystal(rng: np.random.Generator, cell: np.ndarray, atoms: int = 4, **changes: Any) -> Crystal:
+def random_crystal(rng: np.random.Generator, cell: np.ndarray, atoms: int = 3, **changes: Any) -> Crystal:
     """Atoms up to two cells away; sigma from half a voxel edge to one; the last atom is padding."""
-    shape = changes.get("shape", (4, 5, 3))
+    shape = changes.get("shape", (3, 4, 3))
     channels = rng.integers(0, 2, atoms)
     channels[-1:] = -1
     longest = np.max(np.linalg.norm(cell, axis=1) / shape)

@@ -48,7 +48,7 @@ def crystal_of(rng: np.random.Generator, name: str, **changes: object) -> Crysta
 
 
 @pytest.mark.parametrize("watched", NAMES)
-@pytest.mark.parametrize("periodic", SUBSETS)
+@pytest.mark.parametrize("periodic", SUBSETS[:2])
 @pytest.mark.parametrize("name", ["triclinic", "orthorhombic"])
 def test_gradient_agrees_with_central_differences(
     rng: np.random.Generator, name: str, periodic: tuple[bool, bool, bool], watched: str
@@ -64,8 +64,11 @@ def test_gradient_agrees_with_central_differences(
     assert off_by(analytic[0], numeric[0]) < 3 * tolerances.NUMERIC_GRADIENT
 
 
-@pytest.mark.parametrize("periodic", SUBSETS)
-@pytest.mark.parametrize("name", ["triclinic", "anywhere", "very oblique", "cubic"])
+@pytest.mark.parametrize(
+    ("name", "periodic"),
+    [("triclinic", periodic) for periodic in SUBSETS]
+    + [(name, (True, True, True)) for name in ("anywhere", "very oblique", "cubic")],
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_op_and_dense_form_have_the_same_gradient(
     rng: np.random.Generator, dtype: str, name: str, periodic: tuple[bool, bool, bool]
@@ -85,7 +88,7 @@ def test_op_and_dense_form_have_the_same_gradient(
 def test_gradient_to_features_is_the_adjoint_of_the_grid(rng: np.random.Generator) -> None:
     for name in ("triclinic", "cubic"):
         crystal = crystal_of(rng, name, num_channels=3)
-        features = tf.constant(rng.normal(size=(4, 3)))
+        features = tf.constant(rng.normal(size=(3, 3)))
         options = crystal.options() | {"weights": None, "dtype": "float64"}
         with tf.GradientTape() as tape:
             tape.watch(features)
@@ -98,7 +101,7 @@ def test_gradient_to_features_is_the_adjoint_of_the_grid(rng: np.random.Generato
 
 def test_gradient_of_soft_atoms_agrees_with_the_dense_form(rng: np.random.Generator) -> None:
     crystal = crystal_of(rng, "triclinic", num_channels=3)
-    features = rng.normal(size=(4, 3))
+    features = rng.normal(size=(3, 3))
     results = []
     for implementation in IMPLEMENTATIONS:
         values = [tf.constant(v) for v in (crystal.coords, features, crystal.sigma, crystal.cell)]
@@ -237,7 +240,7 @@ def test_xla_turns_what_it_cannot_sum_into_nan(rng: np.random.Generator) -> None
 @pytest.mark.parametrize("watched", NAMES)
 def test_gradient_of_a_window_agrees_with_central_differences(rng: np.random.Generator, watched: str) -> None:
     crystal = crystal_of(rng, "triclinic")
-    crystal.sigma[:] = [0.6, 0.9, 0.7, 1.0]
+    crystal.sigma[:] = [0.6, 0.9, 1.0]
     values = tensors(crystal)
     box, upstream = ([1.0, -2.0, 0.5], [4.0, 3.0, 5.0]), rng.normal(size=(2, 3, 4, 3))
 

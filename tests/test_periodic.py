@@ -256,5 +256,5 @@ def test_periodic_must_be_flags(periodic: object) -> None:
 
 
 def test_a_fitted_box_is_no_period() -> None:
-    with pytest.raises(ValueError, match="periodic: give the box that repeats"):
+    with pytest.raises(ValueError, match="periodic: give the box or the cell that repeats"):
         pg_tf.voxelize([[0.0, 0.0, 0.0]], periodic=[False, True, False])

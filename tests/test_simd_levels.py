@@ -25,7 +25,7 @@ def test_baseline_is_supported_and_the_best_level_is_active() -> None:
 @pytest.mark.parametrize("level", OTHERS)
 def test_other_levels_pass_the_same_tests(level: str) -> None:
     # A level is chosen once per process.
-    names = ["simd_levels", "voxelize_golden", "voxelize_physics", "raw_op", "gradient", "periodic"]
+    names = ["simd_levels", "voxelize_golden", "voxelize_physics", "raw_op", "gradient"]
     names += ["lennard_jones", "lennard_jones_gradient"]
     files = [str(HERE / f"test_{name}.py") for name in names]
     without = (
