@@ -110,7 +110,7 @@ class Voxelizer:
         Args:
           *element: `points`; or `points, *rest`, also as one tuple; or a dict. Points are as in `coord_to_grid`. A dict
             has the key "points", or "coords" and where needed "channels", "weights", "features" and "sigma", laid
-            out as for `pg_tf.voxelize`.
+            out as for `pg_tf.voxelize`; and "cell", where each structure has its own.
 
         Returns:
           The grid (with `return_box`, the pair of grid and box); or a tuple of it and the rest; or a dict with "grid"
@@ -133,7 +133,7 @@ class Voxelizer:
             element["coords"], element["channels"] = split_points(element.pop("points"))
         if "coords" not in element:
             raise KeyError(f"the element has neither 'points' nor 'coords': it has {sorted(element)}")
-        atoms = {name: element.pop(name) for name in ("coords", *self._OF_ATOMS, "sigma") if name in element}
+        atoms = {name: element.pop(name) for name in ("coords", *self._OF_ATOMS, "sigma", "cell") if name in element}
         grid = voxelize(**{**self.options, **atoms})
         if self.options.get("return_box"):
             element["grid"], element["box"] = grid

@@ -269,6 +269,16 @@ def test_voxelizer_takes_a_cell(rng: np.random.Generator, in_graph: bool) -> Non
     assert off_by(grid, expected) < tolerances.FLOAT64_SAME
 
 
+def test_voxelizer_takes_the_cell_of_each_element(rng: np.random.Generator) -> None:
+    crystals = [random_crystal(rng, CELLS[name], weights=np.ones(3)) for name in ("triclinic", "cubic")]
+    elements = {key: np.stack([getattr(c, key) for c in crystals]) for key in ("coords", "channels", "sigma", "cell")}
+    dataset = tf.data.Dataset.from_tensor_slices({**elements, "label": [1.0, 2.0]}).batch(2)
+    to_grid = pg_tf.Voxelizer(num_channels=2, grid_shape=crystals[0].shape, dtype="float64")
+    element = next(iter(dataset.map(to_grid)))
+    assert sorted(element) == ["grid", "label"]
+    assert off_by(element["grid"], np.stack([c.grid() for c in crystals])) < tolerances.FLOAT64_CELL
+
+
 @pytest.mark.parametrize("name", ["triclinic", "left-handed", "very oblique"])
 def test_fractional_coordinates_go_there_and_back(rng: np.random.Generator, name: str) -> None:
     cell = CELLS[name]
