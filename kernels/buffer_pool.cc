@@ -7,15 +7,20 @@
 namespace pg_tf {
 namespace {
 
+constexpr size_t kPage = size_t{4} << 10;
 constexpr size_t kHugePage = size_t{2} << 20;
 
 size_t RoundUp(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// Made of huge pages where the system has them: fewer to map and to look up.
 void* Map(size_t bytes) {
-  void* const mapped = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) return nullptr;
-  char* const begin = static_cast<char*>(mapped);
+  void* const mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return mapped == MAP_FAILED ? nullptr : mapped;
+}
+
+// Made of huge pages where the system has them: fewer to map and to look up.
+void* MapHuge(size_t bytes) {
+  char* const begin = static_cast<char*>(Map(bytes + kHugePage));
+  if (begin == nullptr) return nullptr;
   char* const aligned = reinterpret_cast<char*>(RoundUp(reinterpret_cast<uintptr_t>(begin), kHugePage));
   char* const end = begin + bytes + kHugePage;
   if (aligned > begin) munmap(begin, aligned - begin);
@@ -32,7 +37,8 @@ BufferPool::~BufferPool() { Trim(0); }
 
 void* BufferPool::Allocate(size_t bytes) {
   if (bytes > SIZE_MAX / 2) return nullptr;
-  bytes = RoundUp(bytes == 0 ? 1 : bytes, kHugePage);
+  const bool huge = bytes >= kHugePage;
+  bytes = RoundUp(bytes == 0 ? 1 : bytes, huge ? kHugePage : kPage);
   const std::lock_guard<std::mutex> lock(mutex_);
   for (size_t i = idle_.size(); i-- > 0;) {
     const Buffer buffer = idle_[i];
@@ -43,10 +49,10 @@ void* BufferPool::Allocate(size_t bytes) {
     return buffer.memory;
   }
   Trim(kIdleBytes);
-  void* memory = Map(bytes);
+  void* memory = huge ? MapHuge(bytes) : Map(bytes);
   if (memory == nullptr) {
     Trim(0);
-    memory = Map(bytes);
+    memory = huge ? MapHuge(bytes) : Map(bytes);
   }
   if (memory != nullptr) in_use_.emplace(memory, bytes);
   return memory;
@@ -58,7 +64,8 @@ void BufferPool::Release(void* memory) {
   if (found == in_use_.end()) return;
   const Buffer buffer = {memory, found->second};
 #if defined(MADV_FREE)
-  madvise(buffer.memory, buffer.bytes, MADV_FREE);
+  // Of a few small buffers the system need not hear: telling it takes as long as writing one.
+  if (buffer.bytes >= kHugePage || idle_bytes_ >= kIdleBytes) madvise(buffer.memory, buffer.bytes, MADV_FREE);
 #endif
   idle_.push_back(buffer);
   idle_bytes_ += buffer.bytes;

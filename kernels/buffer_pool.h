@@ -13,7 +13,7 @@ namespace pg_tf {
 
 // Safe to use from many threads. What is idle stays mapped: a pool holds up to a quarter more than its users held at one
 // time, and kIdleBytes. The system may take idle pages back when it runs short of memory (where it can: Linux,
-// MADV_FREE). Made for buffers of some MiB; small ones are better kept by the C library.
+// MADV_FREE). Made for buffers of 64 KiB and more; smaller ones are better kept by the C library.
 class BufferPool {
  public:
   static constexpr size_t kIdleBytes = size_t{64} << 20;
@@ -23,7 +23,7 @@ class BufferPool {
   BufferPool& operator=(const BufferPool&) = delete;
   ~BufferPool();
 
-  // At least `bytes`, not cleared, on the boundary of a huge page; null if there is no memory.
+  // At least `bytes`, not cleared, on the boundary of a page, of a huge page from 2 MiB on; null if there is no memory.
   void* Allocate(size_t bytes);
 
   // Takes back what Allocate returned.

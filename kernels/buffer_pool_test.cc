@@ -16,9 +16,10 @@ constexpr size_t kMega = size_t{1} << 20;
 
 void TestBuffersAreUsedAgain() {
   BufferPool pool;
-  for (size_t bytes : {size_t{1}, 3 * kMega, 9 * kMega, 33 * kMega}) {
+  for (size_t bytes : {size_t{1}, kMega / 8, 2 * kMega, 3 * kMega, 9 * kMega, 33 * kMega}) {
     void* const first = pool.Allocate(bytes);
-    CHECK(reinterpret_cast<uintptr_t>(first) % (2 * kMega) == 0, "alignment");
+    const size_t page = bytes < 2 * kMega ? 4096 : 2 * kMega;
+    CHECK(reinterpret_cast<uintptr_t>(first) % page == 0, "alignment of %zu bytes", bytes);
     std::memset(first, 1, bytes);
     pool.Release(first);
     CHECK(pool.Allocate(bytes) == first, "%zu bytes", bytes);
@@ -55,6 +56,16 @@ void TestPoolHoldsLittleMoreThanWasInUse() {
   CHECK(pool.idle_bytes() <= 640 * kMega / 4 * 5 + BufferPool::kIdleBytes, "%zu", pool.idle_bytes());
 }
 
+void TestManySmallBuffersDoNotStay() {
+  BufferPool pool;
+  std::vector<void*> buffers;
+  for (int i = 0; i < 2000; ++i) buffers.push_back(pool.Allocate(kMega / 8));
+  for (void* buffer : buffers) pool.Release(buffer);
+  CHECK(pool.idle_bytes() == 250 * kMega, "%zu", pool.idle_bytes());
+  pool.Release(pool.Allocate(kMega / 4));
+  CHECK(pool.idle_bytes() <= BufferPool::kIdleBytes + kMega, "%zu", pool.idle_bytes());
+}
+
 void TestImpossibleRequestIsNull() {
   BufferPool pool;
   CHECK(pool.Allocate(SIZE_MAX) == nullptr, "all of memory");
@@ -88,6 +99,7 @@ int main() {
   pg_tf::TestSmallRequestDoesNotTakeALargeBuffer();
   pg_tf::TestIdleMemoryGoesBackForAnotherSize();
   pg_tf::TestPoolHoldsLittleMoreThanWasInUse();
+  pg_tf::TestManySmallBuffersDoNotStay();
   pg_tf::TestImpossibleRequestIsNull();
   pg_tf::TestManyThreads();
 }

@@ -11,7 +11,7 @@ namespace {
 using ::tensorflow::Tensor;
 
 // Smaller blocks are kept by the C library itself.
-constexpr int64_t kPooledBytes = int64_t{2} << 20;
+constexpr int64_t kPooledBytes = int64_t{64} << 10;
 
 class GridAllocator : public tensorflow::Allocator {
  public:
