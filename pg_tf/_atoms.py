@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,12 @@ class AtomLayout:
         """
         _check_columns(name, value, width)
         if isinstance(value, tf.RaggedTensor):
-            return cls("ragged", tf.cast(value.row_splits, tf.int64), None, value.shape[0])
+            splits = value.row_splits
+            batch_size = None if splits.shape[0] is None else splits.shape[0] - 1
+            return cls("ragged", tf.cast(splits, tf.int64), None, batch_size)
         if value.shape.rank == 2:
             if value.shape[0] is not None:
-                row_splits = tf.constant([0, value.shape[0]], tf.int64)
+                row_splits = _constant((0, value.shape[0]), tf.int64)
             else:
                 row_splits = tf.stack([tf.constant(0, tf.int64), tf.shape(value, tf.int64)[0]])
             return cls("single", row_splits, None, 1, value.shape[0])
@@ -60,7 +63,7 @@ class AtomLayout:
         if (self.kind == "ragged") != isinstance(value, tf.RaggedTensor):
             raise ValueError(f"{name} must be laid out as the coordinates, {wanted}; got {describe(value)}")
         if self.kind == "ragged":
-            if value.ragged_rank != 1 or value.shape.rank != 2 + len(inner):
+            if value.ragged_rank != 1 or value.flat_values.shape.rank != 1 + len(inner):
                 raise ValueError(f"{name} must have shape {wanted}, got {describe(value)}")
             values = value.flat_values
             if value.row_splits is not self.row_splits:
@@ -143,6 +146,8 @@ def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
     Raises:
       ValueError: if `value` is not an array of numbers, or not of whole ones where `dtype` asks for them.
     """
+    if isinstance(value, float) and not dtype.is_integer:
+        return _constant(value, dtype)
     if tf.is_tensor(value):
         if value.dtype == dtype:
             return value
@@ -173,6 +178,16 @@ def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
     return tf.saturate_cast(value, dtype)
 
 
+def _constant(value: Any, dtype: tf.DType) -> tf.Tensor:
+    """`tf.constant` of a number or a tuple. Eager ones are kept: making one takes longer than voxelising a molecule."""
+    return _kept_constant(value, dtype) if tf.executing_eagerly() else tf.constant(value, dtype)
+
+
+@functools.lru_cache(maxsize=1024)
+def _kept_constant(value: Any, dtype: tf.DType) -> tf.Tensor:
+    return tf.constant(value, dtype)
+
+
 def describe(value: Any) -> str:
     """Shape of a tensor as an error should show it."""
     if value.shape.rank is None:
@@ -183,13 +198,14 @@ def describe(value: Any) -> str:
 
 def _check_columns(name: str, value: Any, width: int) -> None:
     ragged = isinstance(value, tf.RaggedTensor)
-    rank = value.shape.rank
+    shape = value.shape
+    rank = shape.rank
     if rank is None:
         raise ValueError(f"{name} must have a known rank; call set_shape or tf.ensure_shape on it first")
     if ragged and (value.ragged_rank != 1 or rank != 3):
         hint = f"; build it with ragged_rank=1, so that its last dimension is {width}" if value.ragged_rank > 1 else ""
         raise ValueError(f"{name} must have shape [molecules, (atoms), {width}], got {describe(value)}{hint}")
-    if rank not in (2, 3) or value.shape[-1] not in (width, None):
+    if rank not in (2, 3) or shape[-1] not in (width, None):
         raise ValueError(
             f"{name} must have shape [atoms, {width}], [molecules, atoms, {width}] or, ragged, "
             f"[molecules, (atoms), {width}]; got {describe(value)}"

@@ -144,7 +144,7 @@ def batched(box: Any, layout: AtomLayout, dtype: tf.DType) -> Box:
             raise ValueError(f"box: rotation must have shape [3, 3] or [molecules, 3, 3], got {describe(rotation)}")
         rotation = tf.reshape(rotation, [-1, 3, 3])
         _check_rotation(rotation)
-    origin, lengths = (value if value.shape.rank == 2 else value[tf.newaxis] for value in (origin, lengths))
+    origin, lengths = (v if v.shape.rank == 2 else tf.reshape(v, [1, 3]) for v in (origin, lengths))
     result = Box(origin, lengths, rotation)
     molecules = layout.batch_size
     for name, value in result._asdict().items():

@@ -73,7 +73,9 @@ def check_periodic(periodic: Any, default: bool) -> tuple[bool, bool, bool]:
     Raises:
       ValueError: if it is neither a flag nor three.
     """
-    flags = np.asarray(default if periodic is None else periodic)
+    if periodic is None:
+        return default, default, default
+    flags = np.asarray(periodic)
     if flags.dtype != bool or flags.shape not in ((), (3,)):
         raise ValueError(f"periodic must be a flag or three flags, got {periodic!r}")
     x, y, z = np.broadcast_to(flags, 3).tolist()

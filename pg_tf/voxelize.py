@@ -126,7 +126,8 @@ def voxelize(
 
     if box is None:
         used = boxes.fit(xyz, channel, layout, margin=2.0, cubic=True, rotation=None, use_op=use_op)
-        box = boxes.Box(layout.batch(used.origin), layout.batch(used.lengths))
+        if return_box:
+            box = boxes.Box(layout.batch(used.origin), layout.batch(used.lengths))
     else:
         if callable(box):
             box = box(coords, channels=None if channels is None else layout.unflatten(channel))
