@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from pg_tf.commands.demo import demo
 
 app = typer.Typer(help="Molecules as 3D voxel grids, inside TensorFlow.", no_args_is_help=True, add_completion=False)
 
@@ -15,43 +14,7 @@ def _root() -> None:
     """Keeps `demo` a subcommand while it is the only one."""
 
 
-@app.command()
-def demo(
-    data: Annotated[
-        Path | None,
-        typer.Option(help="An .sdf or a .csv file with a column 'smiles', also .gz; the shipped sample if left out."),
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Property or column of --data to learn.")] = None,
-    unit: Annotated[str, typer.Option(help="Unit of the label, for the report.")] = "eV",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training molecules.")] = 24,
-    max_minutes: Annotated[float, typer.Option(min=0.01, help="Training ends after this time at the latest.")] = 3.0,
-    width: Annotated[int, typer.Option(min=1, help="Channels of the network's first stage.")] = 16,
-    grid_size: Annotated[int, typer.Option(min=16, help="Voxels along each side.")] = 24,
-    sigma: Annotated[float, typer.Option(min=0.01, help="Standard deviation of an atom's Gaussian, Å.")] = 0.4,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    output: Annotated[Path, typer.Option(help="Folder for the report and the model.")] = Path("runs/demo"),
-) -> None:
-    """Trains a 3D-ResNet on grids made on the fly, turns grids back into atoms, and writes a report."""
-    from pg_tf import demo as run
-
-    try:
-        run.demo(
-            run.Settings(
-                data=data,
-                label=label,
-                unit=unit,
-                epochs=epochs,
-                max_minutes=max_minutes,
-                width=width,
-                grid_size=grid_size,
-                sigma=sigma,
-                seed=seed,
-                output=output,
-            )
-        )
-    except (ValueError, OSError) as error:
-        typer.echo(f"pg-tf demo: {error}", err=True)
-        raise typer.Exit(1) from error
+app.command()(demo)
 
 
 def main() -> None:

@@ -1,0 +1,27 @@
+"""The subcommands of `pg-tf`, one a module: each reads its options and calls one function of the package.
+
+What a command runs is imported inside it, so that it does not load what only the others need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+
+@contextmanager
+def errors_of(command: str) -> Iterator[None]:
+    """Turns the errors that a user can mend into one line on stderr and exit status 1.
+
+    Example:
+
+        with errors_of("train"):
+            training.train(config)
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        typer.echo(f"pg-tf {command}: {error}", err=True)
+        raise typer.Exit(1) from error
