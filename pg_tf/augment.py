@@ -50,18 +50,23 @@ def random_motion(points: Any, seed: Any, *, rotation: bool = True, translation:
 
 
 def augment(
-    seed: int = 0, *, rotation: bool = True, translation: float = 0.5
+    seed: int = 0, *, rotation: bool = True, translation: float = 0.5, start: int | None = None
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """A step for `dataset.apply` that moves every molecule anew in every epoch.
+
+    The motions of a batch follow from the seed and the number of the batch in the stream, whatever runs in parallel.
 
     Example:
 
         dataset.ragged_batch(256).apply(pg_tf.augment(seed=1)).map(to_grid, num_parallel_calls=tf.data.AUTOTUNE)
 
     Args:
-      seed: of the whole sequence of motions; the same seed gives the same sequence, whatever runs in parallel.
+      seed: of the whole sequence of motions.
       rotation: as in `random_motion`.
       translation: as in `random_motion`, Å.
+      start: number of the dataset's first element in an endless stream: one that begins at `start` gets the motions
+        that the whole stream has from there on. None is for finite datasets: every pass over them goes on where the
+        one before ended, so that no epoch repeats the motions of another.
 
     Returns:
       A function from a dataset to a dataset. Elements are points, tuples that begin with points, or dicts with the key
@@ -69,7 +74,10 @@ def augment(
     """
 
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+        if start is None:
+            seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+        else:
+            seeds = tf.data.Dataset.range(start, tf.int64.max).map(lambda number: tf.stack([seed, number]))
         return tf.data.Dataset.zip(dataset, seeds).map(move, num_parallel_calls=tf.data.AUTOTUNE)
 
     def move(element: Any, element_seed: tf.Tensor) -> Any:

@@ -128,3 +128,15 @@ def test_augment_hands_labels_on_and_keeps_the_kind_of_element(rng: np.random.Ge
         assert element.keys() == {"points", "label"}
     for element in plain.map(lambda points, label: points).apply(pg_tf.augment()):
         assert isinstance(element, tf.RaggedTensor)
+
+
+def test_stream_that_starts_later_gets_the_motions_of_the_whole_one(rng: np.random.Generator) -> None:
+    endless = dataset(rng).repeat()
+    whole = flat(endless.apply(pg_tf.augment(seed=3, start=0)).take(9))
+    rest = flat(endless.skip(5).apply(pg_tf.augment(seed=3, start=5)).take(4))
+    for a, b in zip(whole[5:], rest, strict=True):
+        assert np.array_equal(a, b)
+    # The same molecules come again every 3 batches, and never move in the same way.
+    assert all(np.abs(a - b).max() > 0.1 for a, b in zip(whole[:6], whole[3:], strict=True))
+    other = flat(endless.apply(pg_tf.augment(seed=4, start=0)).take(9))
+    assert all(np.abs(a - b).max() > 0.1 for a, b in zip(whole, other, strict=True))
