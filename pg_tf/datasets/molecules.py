@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pg_tf.datasets.source import batches_of_epochs, check_stream, epochs, shuffled
 from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
 
 
@@ -24,6 +26,7 @@ class Molecules:
       labels: float32 `[B]`, or None.
       names: B names such as SMILES or titles; "" where left out.
       skipped: a line for each record of the source that is not here: where it was and what is wrong with it.
+      unit: of the labels, such as "eV"; "" if not known.
 
     Raises:
       ValueError: if shapes do not fit, row_splits fall, an atomic number is no element, or a coordinate or
@@ -36,6 +39,7 @@ class Molecules:
     labels: npt.NDArray[np.float32] | None = None
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    unit: str = ""
 
     def __post_init__(self) -> None:
         row_splits = _as_array("row_splits", self.row_splits, np.int64, "iu")
@@ -93,6 +97,7 @@ class Molecules:
         labels: npt.ArrayLike | None = None,
         names: Sequence[str] = (),
         skipped: Sequence[str] = (),
+        unit: str = "",
     ) -> Molecules:
         """Molecules from an array of atomic numbers `[A]` and one of coordinates `[A, 3]` (Å) for each."""
         if len(atomic_numbers) != len(coords):
@@ -112,6 +117,7 @@ class Molecules:
             None if labels is None else np.asarray(labels),
             tuple(names),
             tuple(skipped),
+            unit,
         )
 
     def __len__(self) -> int:
@@ -134,6 +140,7 @@ class Molecules:
             row_splits,
             None if self.labels is None else self.labels[chosen],
             tuple(self.names[i] for i in chosen),
+            unit=self.unit,
         )
 
     def points(self, channels: ElementChannels) -> tf.RaggedTensor:
@@ -155,6 +162,21 @@ class Molecules:
             counts[:, column] = np.bincount(of_element, minlength=len(self))
         return counts
 
+    @property
+    def label_mean(self) -> float:
+        """Mean of the labels, in `unit`; NaN without labels."""
+        return math.nan if self.labels is None or not len(self) else float(self.labels.mean(dtype=np.float64))
+
+    @property
+    def label_std(self) -> float:
+        """Standard deviation of the labels, in `unit`; NaN without labels."""
+        return math.nan if self.labels is None or not len(self) else float(self.labels.std(dtype=np.float64))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols of the elements that occur, by atomic number."""
+        return tuple(SYMBOLS[number] for number in np.flatnonzero(np.bincount(self.atomic_numbers)))
+
     def dataset(
         self,
         channels: ElementChannels,
@@ -162,40 +184,43 @@ class Molecules:
         batch_size: int = 256,
         shuffle: bool = False,
         seed: int | None = None,
+        repeat: bool = False,
+        start: int = 0,
+        shard: tuple[int, int] = (0, 1),
+        drop_remainder: bool = False,
     ) -> tf.data.Dataset:
-        """A `tf.data.Dataset` of ragged batches: points `[b, (A), 4]`, or (points, labels `[b]`) if there are
-        labels.
+        """A `tf.data.Dataset` of ragged batches: see `pg_tf.datasets.Source.dataset`.
 
-        Only indices are shuffled and batched, and the atoms gathered at the end, which is several times
+        Only indices are permuted and batched, and the atoms gathered at the end, which is several times
         faster than batching molecules. For one molecule `[A, 4]` an element, where speed does not matter,
         take `tf.data.Dataset.from_tensor_slices((molecules.points(channels), molecules.labels))`.
-
-        Args:
-          channels: the channel of each element.
-          batch_size: molecules in a batch; the last batch may be smaller.
-          shuffle: a new order in every epoch.
-          seed: makes the orders reproducible.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size: must be at least 1, got {batch_size}")
+        check_stream(batch_size, start, shard)
         points = self.points(channels)
         labels = None if self.labels is None else tf.constant(self.labels)
-        indices = tf.data.Dataset.range(len(self))
-        if shuffle and len(self):
-            indices = indices.shuffle(len(self), seed=seed)
+        worker, workers = shard
+        count = len(range(worker, len(self), workers))
+        batches = count // batch_size if drop_remainder else -(-count // batch_size)
+        stream = epochs(batches, shuffle=shuffle, seed=seed, repeat=repeat, start=start)
 
-        def gathered(batch: tf.Tensor) -> Any:
+        def gathered(epoch: tf.Tensor, number: tf.Tensor) -> Any:
+            mine = tf.range(number * batch_size, tf.minimum((number + 1) * batch_size, count))
+            chosen = worker + workers * mine
+            if shuffle:
+                chosen = shuffled(chosen, tf.constant(len(self), tf.int64), (stream[2], epoch, 0))
             if labels is None:
-                return tf.gather(points, batch)
-            return tf.gather(points, batch), tf.gather(labels, batch)
+                return tf.gather(points, chosen)
+            return tf.gather(points, chosen), tf.gather(labels, chosen)
 
-        return indices.batch(batch_size).map(gathered, num_parallel_calls=tf.data.AUTOTUNE)
+        return batches_of_epochs(stream, batches, gathered)
 
 
 def concatenate(parts: Sequence[Molecules]) -> Molecules:
-    """All molecules of several lists, in order. Either all have labels or none has."""
+    """All molecules of several lists, in order. Either all have labels, in the same unit, or none has."""
     if len({part.labels is None for part in parts}) > 1:
         raise ValueError("parts: some have labels and some have none; drop them or read them with the same label")
+    if len(units := {part.unit for part in parts}) > 1:
+        raise ValueError(f"parts: their labels are in different units: {', '.join(map(repr, sorted(units)))}")
     labels = [part.labels for part in parts if part.labels is not None]
     sizes = [np.diff(part.row_splits) for part in parts]
     return Molecules(
@@ -205,6 +230,7 @@ def concatenate(parts: Sequence[Molecules]) -> Molecules:
         np.concatenate(labels) if labels else None,
         tuple(name for part in parts for name in part.names),
         tuple(line for part in parts for line in part.skipped),
+        parts[0].unit if parts else "",
     )
 
 

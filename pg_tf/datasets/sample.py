@@ -33,5 +33,6 @@ def load_sample(split: str | None = None) -> Molecules:
             np.concatenate([[0], np.cumsum(data["num_atoms"], dtype=np.int64)]),
             data["gap_ev"],
             tuple(name.decode() for name in data["names"]),
+            unit="eV",
         )
         return molecules if split is None else molecules[data["split"] == split.encode()]
