@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from pg_tf.commands import prepare
 from pg_tf.commands.demo import demo
 
 app = typer.Typer(help="Molecules as 3D voxel grids, inside TensorFlow.", no_args_is_help=True, add_completion=False)
@@ -15,6 +16,7 @@ def _root() -> None:
 
 
 app.command()(demo)
+app.add_typer(prepare.app, name="prepare")
 
 
 def main() -> None:

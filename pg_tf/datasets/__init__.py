@@ -1,10 +1,22 @@
-"""Sources of molecules; every one yields `Molecules`."""
+"""Sources of molecules: in memory they are `Molecules`, on disk `Shards`; `load` finds either."""
 
+from pg_tf.datasets.load import load
 from pg_tf.datasets.molecules import Molecules, concatenate
 from pg_tf.datasets.read import read_molecules
 from pg_tf.datasets.sample import load_sample
 from pg_tf.datasets.sdf import read_sdf
 from pg_tf.datasets.smiles import read_smiles_csv
 from pg_tf.datasets.source import Source
+from pg_tf.datasets.stored import Shards
 
-__all__ = ["Molecules", "Source", "concatenate", "load_sample", "read_molecules", "read_sdf", "read_smiles_csv"]
+__all__ = [
+    "Molecules",
+    "Shards",
+    "Source",
+    "concatenate",
+    "load",
+    "load_sample",
+    "read_molecules",
+    "read_sdf",
+    "read_smiles_csv",
+]

@@ -43,7 +43,7 @@ def _outcomes(file: IO[str], label: str | None) -> Iterator[tuple[str, Record | 
     number = 0
     for line in file:
         if line.startswith("$$$$"):
-            yield _parsed(number, lines, label)
+            yield parse_record(number, lines, label)
             lines, number = [], number + 1
         else:
             lines.append(line)
@@ -51,7 +51,7 @@ def _outcomes(file: IO[str], label: str | None) -> Iterator[tuple[str, Record | 
         yield f"record {number}", BadRecord("the file ends before the record's closing line $$$$")
 
 
-def _parsed(number: int, lines: list[str], label: str | None) -> tuple[str, Record | BadRecord]:
+def parse_record(number: int, lines: list[str], label: str | None) -> tuple[str, Record | BadRecord]:
     title = lines[0].strip() if lines else ""
     place = f"record {number}" + (f" ({title[:60]})" if title else "")
     try:

@@ -63,12 +63,12 @@ def _outcomes(
         place = f"line {table.line_num} ({smiles[:60]})"
         try:
             value = None if label is None else parse_label(label, row[label])
-            yield place, Record(*_geometry(smiles, seed), value, smiles)
+            yield place, Record(*conformer(smiles, seed), value, smiles)
         except BadRecord as error:
             yield place, error
 
 
-def _geometry(smiles: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def conformer(smiles: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     molecule = Chem.MolFromSmiles(smiles) if smiles else None
     if molecule is None:
         raise BadRecord("RDKit cannot read the SMILES" if smiles else "there is no SMILES")

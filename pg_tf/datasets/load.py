@@ -1,0 +1,134 @@
+"""Any source of molecules by its name, folder or file, whole or split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from pg_tf.datasets.manifest import Manifest, check_shards, read_manifest
+from pg_tf.datasets.molecules import Molecules, concatenate
+from pg_tf.datasets.read import read_molecules
+from pg_tf.datasets.sample import load_sample
+from pg_tf.datasets.shards import Shard
+from pg_tf.datasets.source import Source
+from pg_tf.datasets.splits import PAPER, random_part
+from pg_tf.datasets.stored import Shards
+
+# In memory an atom is its columns, twice, and once more as a point.
+_BYTES_AN_ATOM = 48
+_SHARE_OF_MEMORY = 0.25
+
+
+def load(
+    source: str | os.PathLike[str],
+    split: str | None = "train",
+    *,
+    label: str | None = None,
+    splits: str | Sequence[float] | None = None,
+    seed: int = 0,
+    in_memory: bool | None = None,
+) -> Source:
+    """Molecules to train on.
+
+    Args:
+      source: "sample"; a folder that `pg-tf prepare` made, on any file system of TensorFlow; or a file that
+        `read_molecules` reads.
+      split: "train", "validation" or "test" of a random split, a part of the official one, or None for all.
+      label: the property or column with the labels; for a folder only to be sure that it holds that one.
+      splits: "official" for the parts that the source itself comes in, or the three fractions of a random split. None:
+        the official ones of the sample and of a folder that has more than one, and the paper's 90-5-5 else.
+      seed: of a random split.
+      in_memory: read it all now, or read shards while training. None: now, where it fits into a quarter of the
+        machine's memory.
+
+    Returns:
+      `Molecules`, or `Shards`; both have `dataset(...)`.
+
+    Raises:
+      ValueError: if there is no such source, split or label, or the folder is incomplete or damaged.
+    """
+    name = os.fspath(source)
+    if name == "sample":
+        if splits not in (None, "official"):
+            return _part(load_sample(), split, splits, seed)
+        return load_sample(split)
+    if tf.io.gfile.isdir(name):
+        return _of_folder(name, split, label, splits, seed, in_memory)
+    if splits == "official" and split is not None:
+        raise ValueError(f"splits: {name} is one file and has no official split; leave it out, or give fractions")
+    return _part(read_molecules(name, label), split, splits, seed)
+
+
+def _part(molecules: Molecules, split: str | None, splits: str | Sequence[float] | None, seed: int) -> Molecules:
+    if split is None:
+        return molecules
+    part = random_part(split, len(molecules), _fractions(splits), seed)
+    return molecules[part.contains(tf.range(len(molecules), dtype=tf.int64)).numpy()] if len(molecules) else molecules
+
+
+def _fractions(splits: str | Sequence[float] | None) -> Sequence[float]:
+    if isinstance(splits, str):
+        raise ValueError(f"splits: must be 'official' or three fractions, got {splits!r}")
+    return PAPER if splits is None else splits
+
+
+def _of_folder(
+    folder: str,
+    split: str | None,
+    label: str | None,
+    splits: str | Sequence[float] | None,
+    seed: int,
+    in_memory: bool | None,
+) -> Source:
+    manifest = read_manifest(folder)
+    if label is not None and label != manifest.label:
+        raise ValueError(f"label: {folder} was prepared with the label {manifest.label!r}, not {label!r}")
+    check_shards(folder, manifest)
+    official = splits == "official" or (splits is None and len(manifest.splits) > 1)
+    stored = _official(folder, manifest, split) if official else _random(folder, manifest, split, splits, seed)
+    if in_memory is None:
+        atoms = sum(file.atoms for file in stored.files) * len(stored) / max(sum(f.molecules for f in stored.files), 1)
+        in_memory = atoms * _BYTES_AN_ATOM < _SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return in_ram(stored) if in_memory else stored
+
+
+def _random(
+    folder: str, manifest: Manifest, split: str | None, splits: str | Sequence[float] | None, seed: int
+) -> Shards:
+    sizes = np.array([shard.molecules for shard in manifest.shards], np.int64)
+    first = np.cumsum(sizes) - sizes
+    files = tuple(manifest.shards)
+    if split is None:
+        return Shards(folder, manifest, files, first, sizes)
+    part = random_part(split, manifest.molecules, _fractions(splits), seed)
+    return Shards(folder, manifest, files, first, part.counts(sizes), part)
+
+
+def _official(folder: str, manifest: Manifest, split: str | None) -> Shards:
+    if split is not None and split not in manifest.splits:
+        raise ValueError(f"split: {folder} has {', '.join(manifest.splits)}, or None for all; got {split!r}")
+    files = tuple(shard for shard in manifest.shards if split in (None, shard.split))
+    sizes = np.array([shard.molecules for shard in files], np.int64)
+    return Shards(folder, manifest, files, np.cumsum(sizes) - sizes, sizes)
+
+
+def in_ram(stored: Shards) -> Molecules:
+    """Reads all molecules of a source on disk.
+
+    Raises:
+      ValueError: if a shard is damaged.
+    """
+    parts = []
+    for file, first in zip(stored.files, stored.first, strict=True):
+        path = os.path.join(stored.folder, file.file)
+        with tf.io.gfile.GFile(path, "rb") as opened:
+            molecules = Shard.from_bytes(opened.read(), path).molecules(stored.unit)
+        if stored.part is not None and len(molecules):
+            ordinals = tf.range(first, first + len(molecules), dtype=tf.int64)
+            molecules = molecules[stored.part.contains(ordinals).numpy()]
+        if len(molecules):
+            parts.append(molecules)
+    return concatenate(parts)

@@ -1,0 +1,99 @@
+"""Flat arrays in .npz files, under the names that are in use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pg_tf.datasets._collect import BadRecord, Path, Record, parse_label
+from pg_tf.datasets.prepare.recipe import Chunk, Outcome, Recipe
+
+_NUMBERS = ("z", "Z", "atomic_numbers")
+_COORDS = ("pos", "R", "coords")
+_SPLITS = ("offsets", "row_splits")
+_COUNTS = ("N", "num_atoms", "n_atoms")
+
+
+def npz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Recipe:
+    """.npz files with flat arrays: atomic numbers `[N]` (z, Z or atomic_numbers), coordinates `[N, 3]` in Å (pos, R or
+    coords), and offsets or row_splits `[B + 1]`, or the number of atoms of each molecule `[B]` (N, num_atoms or
+    n_atoms). `coordinate_unit`, a scalar, multiplies the coordinates.
+
+    Args:
+      files: they are loaded whole, one after the other.
+      label: name of the array `[B]` with the labels.
+      unit: of the labels.
+    """
+    return Recipe("npz", files, {}, partial(_chunks, files, label), partial(parse_npz, label), label=label, unit=unit)
+
+
+def _chunks(files: Sequence[Path], label: str | None, count: int) -> Iterator[Chunk]:
+    first = 0
+    for path in files:
+        numbers, coords, splits, labels = _arrays(path, label)
+        total, size = len(splits) - 1, os.path.getsize(path)
+        for start in range(0, total, count):
+            end = min(start + count, total)
+            records = [
+                (
+                    numbers[splits[i] : splits[i + 1]],
+                    coords[splits[i] : splits[i + 1]],
+                    None if labels is None else labels[i],
+                )
+                for i in range(start, end)
+            ]
+            yield Chunk(os.path.basename(os.fspath(path)), first + start, records, size * (end - start) // total)
+        first += total
+
+
+def _arrays(path: Path, label: str | None) -> tuple[Any, Any, Any, Any]:
+    try:
+        with np.load(path) as data:
+            arrays = {
+                name: data[name]
+                for name in data.files
+                if name in {*_NUMBERS, *_COORDS, *_SPLITS, *_COUNTS, label, "coordinate_unit"}
+            }
+            names = ", ".join(data.files)
+    except OSError:
+        raise
+    except Exception as error:  # NumPy raises zipfile, zlib and pickle errors of all kinds
+        raise ValueError(f"{path} cannot be read as .npz: {type(error).__name__}: {error}") from error
+
+    def first(candidates: tuple[str, ...]) -> Any:
+        return next((arrays[name] for name in candidates if name in arrays), None)
+
+    numbers, coords, splits, counts = first(_NUMBERS), first(_COORDS), first(_SPLITS), first(_COUNTS)
+    if numbers is None or coords is None or (splits is None and counts is None):
+        raise ValueError(
+            f"{path} must hold atomic numbers ({', '.join(_NUMBERS)}), coordinates ({', '.join(_COORDS)}) and offsets "
+            f"({', '.join(_SPLITS)}) or counts ({', '.join(_COUNTS)}); it holds {names}"
+        )
+    if label is not None and label not in arrays:
+        raise ValueError(f"label: {path} has no array {label!r}; it holds {names}")
+    if splits is None:
+        splits = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    labels = None if label is None else arrays[label].reshape(len(arrays[label]), -1)[:, 0]
+    if splits[0] != 0 or (np.diff(splits) < 0).any() or splits[-1] != len(numbers) or coords.shape != (len(numbers), 3):
+        raise ValueError(
+            f"{path}: {len(numbers)} atomic numbers, coordinates {list(coords.shape)} and offsets from {splits[0]} to "
+            f"{splits[-1]} do not fit each other"
+        )
+    if labels is not None and len(labels) != len(splits) - 1:
+        raise ValueError(f"label: {path} has {len(labels)} values of {label!r} for {len(splits) - 1} molecules")
+    return numbers, coords * arrays.get("coordinate_unit", 1.0), splits, labels
+
+
+def parse_npz(label: str | None, chunk: Chunk) -> Iterator[Outcome]:
+    """The molecules of a chunk of (atomic numbers, coordinates, label)."""
+    for number, (numbers, coords, value) in zip(chunk.indices, chunk.records, strict=True):
+        place = f"molecule {number}"
+        try:
+            known = None if label is None else parse_label(label, str(value))
+            yield place, Record(numbers, coords, known, place)
+        except BadRecord as error:
+            yield place, error

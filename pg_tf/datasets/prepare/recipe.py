@@ -1,0 +1,111 @@
+"""What to read and how: the part of a preparation that depends on the kind of source."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import gzip
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pg_tf.datasets._collect import BadRecord, Path, Record
+
+Outcome = tuple[str, Record | BadRecord]
+"""The place of a record in its source, and the record or what is wrong with it."""
+
+DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, csv.Error)
+"""What the standard library raises on a file that is cut off or damaged."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Successive records of a source, as they stand there: the work of one process, and one shard.
+
+    Attributes:
+      place: begins the place of each record in messages: the name of the file.
+      first: number of the first record in the source.
+      records: raw records, as the recipe's `parse` takes them.
+      size: bytes of the source that they take up.
+      split: part of the source that they belong to.
+      damage: what is wrong with the source after them, if anything.
+      numbers: of the records in the source, where they do not follow on `first`.
+    """
+
+    place: str
+    first: int
+    records: Sequence[Any]
+    size: int
+    split: str = "all"
+    damage: str | None = None
+    numbers: Sequence[int] | None = None
+
+    @property
+    def indices(self) -> Sequence[int]:
+        """Number of each record in its source."""
+        return self.numbers if self.numbers is not None else range(self.first, self.first + len(self.records))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a kind of source becomes molecules.
+
+    Attributes:
+      kind: its name.
+      files: what is read.
+      options: all that the result depends on, besides the files.
+      chunks: from the number of records in a chunk to the chunks, lazily and always the same.
+      parse: the molecules of a chunk, one outcome a record; runs in other processes.
+      records_per_shard: unless the user says otherwise.
+      label: name of the label, or None.
+      unit: of the label as the source has it.
+    """
+
+    kind: str
+    files: Sequence[Path]
+    options: Mapping[str, Any]
+    chunks: Callable[[int], Iterator[Chunk]]
+    parse: Callable[[Chunk], Iterator[Outcome]]
+    records_per_shard: int = 8192
+    label: str | None = None
+    unit: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return sum(os.path.getsize(path) for path in self.files)
+
+
+def chunked(
+    path: Path, records: Iterable[Any], count: int, first: int, position: Callable[[], int], split: str = "all"
+) -> Iterator[Chunk]:
+    """Cuts the records of a file into chunks.
+
+    Args:
+      path: the file.
+      records: its records; may end in one of DAMAGE, which the last chunk then tells of.
+      count: records in a chunk.
+      first: number of the first record.
+      position: bytes of the file that are read.
+      split: of all the records.
+    """
+    name, iterator = os.path.basename(os.fspath(path)), iter(records)
+    batch: list[Any] = []
+    before, damage = 0, None
+    while True:
+        try:
+            record = next(iterator)
+        except StopIteration:
+            break
+        except DAMAGE as error:
+            damage = f"the file is cut off or damaged ({error})"
+            break
+        batch.append(record)
+        if len(batch) == count:
+            now = position()
+            yield Chunk(name, first, batch, now - before, split)
+            first, batch, before = first + count, [], now
+    if batch or damage:
+        yield Chunk(name, first, batch, position() - before, split, damage)

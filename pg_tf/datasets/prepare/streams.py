@@ -1,0 +1,80 @@
+"""Bytes of a file, unpacked while they are read."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, cast
+
+from pg_tf.datasets._collect import Path
+
+_BLOCK = 1 << 20
+_TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
+
+
+def is_tar(path: Path) -> bool:
+    """Whether the name is that of a tar archive."""
+    return os.fspath(path).lower().endswith(_TAR)
+
+
+@contextmanager
+def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
+    """The content of a file that is plain, .gz, .bz2, or the one file in a tar archive whose name ends in `suffix`.
+
+    Yields:
+      The content, and a function that tells how many bytes of the file itself have been read.
+
+    Raises:
+      OSError: if the file cannot be opened.
+      ValueError: if there is no such file in the archive.
+    """
+    name = os.fspath(path).lower()
+    with open(path, "rb") as raw:
+        if is_tar(path):
+            with tarfile.open(fileobj=raw, mode="r|*") as archive:
+                for member in archive:
+                    if member.isfile() and member.name.lower().endswith(suffix):
+                        yield cast(IO[bytes], archive.extractfile(member)), raw.tell
+                        return
+            raise ValueError(f"{path} holds no file that ends in {suffix}")
+        if name.endswith(".gz"):
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)), raw.tell
+        elif name.endswith(".bz2"):
+            yield bz2.BZ2File(raw), raw.tell
+        else:
+            yield raw, raw.tell
+
+
+def tar_members(path: Path, suffix: str) -> Iterator[tuple[str, bytes, int]]:
+    """Name and content of each file in a tar archive whose name ends in `suffix`, and the bytes read so far."""
+    with open(path, "rb") as raw, tarfile.open(fileobj=raw, mode="r|*") as archive:
+        for member in archive:
+            if member.isfile() and member.name.lower().endswith(suffix):
+                yield member.name, cast(IO[bytes], archive.extractfile(member)).read(), raw.tell()
+
+
+def delimited(stream: IO[bytes], end: re.Pattern[bytes]) -> Iterator[bytes]:
+    """Records that each end with a match of `end`; what is left after the last one comes as it is, unless it is blank.
+
+    Args:
+      stream: is read in blocks, whatever the length of records.
+      end: matches no more than a line.
+    """
+    pending = b""
+    searched = 0
+    while block := stream.read(_BLOCK):
+        pending += block
+        done = 0
+        for match in end.finditer(pending, searched):
+            yield pending[done : match.end()]
+            done = match.end()
+        pending = pending[done:]
+        # A delimiter may be cut in two by the end of a block.
+        searched = max(0, pending.rfind(b"\n", 0, max(0, len(pending) - 1)))
+    if pending.strip():
+        yield pending

@@ -1,0 +1,201 @@
+"""A source on disk: shards read while training, shuffled in windows of many shards."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pg_tf.datasets.manifest import Manifest, ShardEntry
+from pg_tf.datasets.source import check_stream, epochs, shuffled
+from pg_tf.datasets.splits import Part
+from pg_tf.elements import ElementChannels, atomic_number
+
+WINDOW_SHARDS = 16
+"""Shards that are shuffled together."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shards:
+    """The molecules of a folder of shards, or one part of them: see `pg_tf.datasets.Source`.
+
+    With `shuffle` the shards come in a random order, and all molecules of each WINDOW_SHARDS successive ones are
+    permuted together: each batch is drawn from 16 random places of the whole. `label_mean` and `label_std` are those of
+    the whole folder. With `shard`, each worker reads files of its own.
+
+    Args:
+      folder: where the shards are, on any of TensorFlow's file systems.
+      manifest: its table of contents.
+      files: the shards to read.
+      first: int64, the ordinal in the folder of the first molecule of each of them.
+      counts: int64, molecules of each that are in the part.
+      part: which molecules; None for all of `files`.
+    """
+
+    folder: str
+    manifest: Manifest
+    files: tuple[ShardEntry, ...]
+    first: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    part: Part | None = None
+
+    @property
+    def label_mean(self) -> float:
+        """Of all labels of the folder; NaN without."""
+        return self.manifest.label_statistics.get("mean", float("nan"))
+
+    @property
+    def label_std(self) -> float:
+        """Of all labels of the folder; NaN without."""
+        return self.manifest.label_statistics.get("std", float("nan"))
+
+    @property
+    def unit(self) -> str:
+        """Of the labels."""
+        return self.manifest.unit
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Elements that occur in the folder, by atomic number."""
+        return tuple(self.manifest.elements)
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} molecules in {len(self.files)} shards of {self.folder}>"
+
+    def dataset(
+        self,
+        channels: ElementChannels,
+        *,
+        batch_size: int = 256,
+        shuffle: bool = False,
+        seed: int | None = None,
+        repeat: bool = False,
+        start: int = 0,
+        shard: tuple[int, int] = (0, 1),
+        drop_remainder: bool = False,
+    ) -> tf.data.Dataset:
+        """A `tf.data.Dataset` of ragged batches: see `pg_tf.datasets.Source.dataset`.
+
+        Raises:
+          ValueError: if an argument is out of its range, an element has no channel, or there are fewer files than
+            workers.
+        """
+        check_stream(batch_size, start, shard)
+        channels.channels([atomic_number(symbol) for symbol in self.symbols])
+        worker, workers = shard
+        if workers > 1 and len(self.files) < workers:
+            raise ValueError(f"shard: {workers} workers need as many files, and there are {len(self.files)} of them")
+        mine = slice(worker, None, workers)
+        counts = self.counts[mine]
+        total = int(counts.sum())
+        batches = total // batch_size if drop_remainder else -(-total // batch_size)
+        stream = epochs(batches, shuffle=shuffle, seed=seed, repeat=repeat, start=start)
+        windows = stream[0].flat_map(_Plan(counts, batch_size, stream[2] if shuffle else None))
+        read = _Window(self, mine, channels, stream[2] if shuffle else None)
+        loaded = windows.map(read, num_parallel_calls=2, deterministic=True).prefetch(1)
+        batched = loaded.scan(_nothing_left(), _rebatched(batch_size, drop_remainder)).flat_map(_sliced(batch_size))
+        batched = batched.apply(tf.data.experimental.assert_cardinality(stream[1]))
+        if self.manifest.label is None:
+            batched = batched.map(lambda points, labels: points)
+        return batched
+
+
+class _Plan:
+    """Which files make up the windows of an epoch, and where in them it starts."""
+
+    def __init__(self, counts: npt.NDArray[np.int64], batch_size: int, seed: tf.Tensor | None) -> None:
+        self.counts, self.batch_size, self.seed = tf.constant(counts), batch_size, seed
+
+    def __call__(self, epoch: tf.Tensor, left_out: tf.Tensor) -> tf.data.Dataset:
+        number = tf.size(self.counts, tf.int64)
+        files = tf.range(number)
+        if self.seed is not None:
+            files = shuffled(files, number, (self.seed, epoch, 1))
+        # Molecules before each file, and before each window.
+        before = tf.cumsum(tf.gather(self.counts, files), exclusive=True)[::WINDOW_SHARDS]
+        position = left_out * self.batch_size
+        first = tf.reduce_sum(tf.cast(before <= position, tf.int64)) - 1
+        last = tf.size(before, tf.int64) - 1
+
+        def window(w: tf.Tensor) -> Any:
+            chosen = files[w * WINDOW_SHARDS : (w + 1) * WINDOW_SHARDS]
+            return epoch, w, chosen, tf.maximum(position - before[w], 0), w == last
+
+        return tf.data.Dataset.range(first, last + 1).map(window)
+
+
+class _Window:
+    """Reads the files of a window and puts their molecules into the order of the stream."""
+
+    def __init__(self, source: Shards, mine: slice, channels: ElementChannels, seed: tf.Tensor | None) -> None:
+        files = source.files[mine]
+        self.paths = tf.constant([os.path.join(source.folder, file.file) for file in files], tf.string)
+        self.molecules = tf.constant([file.molecules for file in files], tf.int64)
+        self.atoms = tf.constant([file.atoms for file in files], tf.int64)
+        self.fingerprints = tf.constant([file.fingerprint for file in files], tf.int64)
+        self.first = tf.constant(source.first[mine])
+        self.part, self.seed = source.part, seed
+        self.table = tf.constant(channels.lookup_table, tf.float32)
+
+    def __call__(self, epoch: tf.Tensor, window: tf.Tensor, files: tf.Tensor, skip: tf.Tensor, last: tf.Tensor) -> Any:
+        from pg_tf.datasets.shards import read_columns
+
+        molecules = tf.gather(self.molecules, files)
+        labels, sizes, coords, numbers = read_columns(
+            tf.gather(self.paths, files), molecules, tf.gather(self.atoms, files), tf.gather(self.fingerprints, files)
+        )
+        points = tf.concat([tf.gather(self.table, numbers)[:, None], coords], axis=1)
+        ragged = tf.RaggedTensor.from_row_lengths(points, sizes, validate=False)
+        order = tf.range(tf.size(labels, tf.int64))
+        if self.part is not None:
+            ordinals = tf.ragged.range(tf.gather(self.first, files), tf.gather(self.first, files) + molecules)
+            order = tf.boolean_mask(order, self.part.contains(ordinals.flat_values))
+        if self.seed is not None:
+            count = tf.size(order, tf.int64)
+            order = tf.gather(order, shuffled(tf.range(count), count, (self.seed, epoch, 2 + window)))
+        order = order[skip:]
+        chosen = tf.gather(ragged, order)
+        return chosen.flat_values, chosen.row_lengths(), tf.gather(labels, order), last
+
+
+def _nothing_left() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    return tf.zeros([0, 4]), tf.zeros([0], tf.int64), tf.zeros([0])
+
+
+def _rebatched(batch_size: int, drop_remainder: bool) -> Any:
+    """Cuts windows into whole batches; what is left over goes before the next window, or, at the end of an epoch, makes
+    the smaller batch."""
+
+    def step(left: Any, points: tf.Tensor, sizes: tf.Tensor, labels: tf.Tensor, last: tf.Tensor) -> Any:
+        points, sizes, labels = (tf.concat(pair, axis=0) for pair in zip(left, (points, sizes, labels), strict=True))
+        count = tf.size(labels, tf.int64)
+        whole = count // batch_size * batch_size
+        end = whole if drop_remainder else tf.where(last, count, whole)
+        atoms = tf.reduce_sum(sizes[:end])
+        done = points[:atoms], sizes[:end], labels[:end]
+        rest = tf.where(last, count, end)
+        rest_atoms = tf.where(last, tf.size(points, tf.int64) // 4, atoms)
+        return (points[rest_atoms:], sizes[rest:], labels[rest:]), done
+
+    return step
+
+
+def _sliced(batch_size: int) -> Any:
+    def batches(points: tf.Tensor, sizes: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
+        ragged = tf.RaggedTensor.from_row_lengths(points, sizes, validate=False)
+        count = tf.size(labels, tf.int64)
+
+        def batch(start: tf.Tensor) -> Any:
+            end = tf.minimum(start + batch_size, count)
+            return ragged[start:end], labels[start:end]
+
+        return tf.data.Dataset.range(0, count, batch_size).map(batch)
+
+    return batches
