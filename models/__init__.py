@@ -1,5 +1,6 @@
 """Keras models for voxel grids. They are plain Keras 3 and know nothing of how a grid was made."""
 
+from .regressor import regressor
 from .resnet import resnet3d, resnet3d10, resnet3d18, resnet3d34, resnet3d50
 
-__all__ = ["resnet3d", "resnet3d10", "resnet3d18", "resnet3d34", "resnet3d50"]
+__all__ = ["regressor", "resnet3d", "resnet3d10", "resnet3d18", "resnet3d34", "resnet3d50"]

@@ -6,17 +6,17 @@ import typer
 
 from pg_tf.commands import prepare
 from pg_tf.commands.demo import demo
+from pg_tf.commands.evaluate import evaluate
+from pg_tf.commands.predict import predict
+from pg_tf.commands.train import train
 
 app = typer.Typer(help="Molecules as 3D voxel grids, inside TensorFlow.", no_args_is_help=True, add_completion=False)
 
-
-@app.callback()
-def _root() -> None:
-    """Keeps `demo` a subcommand while it is the only one."""
-
-
 app.command()(demo)
 app.add_typer(prepare.app, name="prepare")
+app.command("train")(train)
+app.command()(evaluate)
+app.command()(predict)
 
 
 def main() -> None:

@@ -18,22 +18,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pg_tf import plot
-from pg_tf.augment import augment
-from pg_tf.datasets import Molecules, load_sample, read_molecules
-from pg_tf.elements import ORGANIC, SYMBOLS, ElementChannels
+from pg_tf import plot, training
+from pg_tf.datasets import Molecules
+from pg_tf.elements import ElementChannels
 from pg_tf.inversion import grid_to_coords
 from pg_tf.metrics import Match, match_points
-from pg_tf.models import resnet3d10, training
 from pg_tf.points import Voxelizer
 from pg_tf.report import Section, write_report
 from pg_tf.voxelize import simd_levels
-
-# Other elements than those of ORGANIC share a channel.
-_ELEMENTS = ElementChannels(ORGANIC.symbols, unknown="other")
-
-# Fewer molecules than this make no training set.
-_FEWEST = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,29 +40,9 @@ class Settings:
     width: int = 16
     grid_size: int = 24
     sigma: float = 0.4
-    batch_size: int = 64
-    learning_rate: float = 3e-3
     seed: int = 0
     num_inverted: int = 8
     output: Path = Path("runs/demo")
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Molecules with labels to train on, to validate and to test with."""
-
-    train: Molecules
-    validation: Molecules
-    test: Molecules
-
-
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """Errors on the test set, in the unit of the label and its square."""
-
-    name: str
-    mae: float
-    mse: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,96 +66,52 @@ def demo(settings: Settings) -> Path:
     """
     console = Console(highlight=False)
     clock = _Clock(console)
-    keras.utils.set_random_seed(settings.seed)
     settings.output.mkdir(parents=True, exist_ok=True)
 
-    with clock("Read the molecules"):
-        split = load_split(settings)
-        console.print(
-            f"molecules: {len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test; "
-            f"channels: {' '.join(_ELEMENTS.names)}"
-        )
+    config = training_config(settings)
     with clock("Train the network"):
-        model, history = train(split, settings, console)
+        run = training.train(config, settings.output / "run", overwrite=True, write=console.print)
     with clock("Test it"):
-        predicted = model.predict(_dataset(split.test, settings), verbose=0)
-        scores = compare(split, predicted)
+        test = training.load_part(config, "test")
+        predicted = training.predict(run, test)
+        scores = training.evaluate(run, parts=["test"]).scores["test"]
         console.print(_score_table(scores, settings.unit))
     with clock("Turn grids back into atoms"):
-        inverted = invert(split.test[: settings.num_inverted], settings)
+        inverted = invert(test[: settings.num_inverted], config.element_channels())
         console.print(_inversion_table(inverted))
     with clock("Write the report"):
-        model.save(settings.output / "model.keras")
         path = settings.output / "report.html"
-        _write(path, settings, split, predicted, scores, history, inverted, clock.seconds)
+        _write(path, settings, run, test, predicted, scores, inverted, clock.seconds)
     console.print(f"{clock.total():.0f} s in all. Report: {path.resolve()}", soft_wrap=True)
     return path
 
 
-def load_split(settings: Settings) -> Split:
-    """The shipped sample in its own split, or the user's file, shuffled and split 80/10/10."""
-    if settings.data is None:
-        return Split(load_sample("train"), load_sample("validation"), load_sample("test"))
-    if settings.label is None:
+def training_config(settings: Settings) -> training.Config:
+    """The recipe for small data with these settings.
+
+    Raises:
+      ValueError: if it is not said what to learn.
+    """
+    if settings.data is not None and settings.label is None:
         raise ValueError(f"--label: name the property of {settings.data} that is to be learned")
-    molecules = read_molecules(settings.data, settings.label)
-    if len(molecules) < _FEWEST:
-        raise ValueError(
-            f"--data: {settings.data} has {len(molecules)} usable molecules, and at least {_FEWEST} are needed"
-        )
-    order = np.random.default_rng(settings.seed).permutation(len(molecules))
-    tenth = len(molecules) // 10
-    return Split(molecules[order[2 * tenth :]], molecules[order[tenth : 2 * tenth]], molecules[order[:tenth]])
-
-
-def train(split: Split, settings: Settings, console: Console) -> tuple[keras.Model, dict[str, list[float]]]:
-    """A narrow 3D-ResNet-10 on grids with a channel for each element, every molecule turned anew in every epoch."""
-    side = settings.grid_size
-    network = resnet3d10(
+    return dataclasses.replace(
+        training.SMALL,
+        data="sample" if settings.data is None else str(settings.data),
+        label=settings.label,
+        unit=settings.unit,
+        grid_size=settings.grid_size,
+        sigma=settings.sigma,
         width=settings.width,
-        input_shape=(side, side, side, _ELEMENTS.num_channels),
-        stem_kernel=5,
-        stem_strides=2,
-    )
-    model = training.regressor(network, _labels(split.train))
-    console.print(f"{network.name}: {model.count_params():,} parameters, grids {side}^3 x {_ELEMENTS.num_channels}")
-    history = training.train(
-        model,
-        _dataset(split.train, settings, augmented=True),
-        _dataset(split.validation, settings),
-        steps_per_epoch=-(-len(split.train) // settings.batch_size),
         epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        max_seconds=60 * settings.max_minutes,
-        callbacks=[training.Progress(settings.epochs, len(split.train), console.print)],
+        max_minutes=settings.max_minutes,
+        seed=settings.seed,
     )
-    return model, history
 
 
-def compare(split: Split, predicted: npt.NDArray[np.float32]) -> list[Score]:
-    """The network beside two rivals that know no geometry: the mean, and a linear fit on the element counts."""
-    labels, true = _labels(split.train), _labels(split.test)
-    symbols = [SYMBOLS[z] for z in np.unique(split.train.atomic_numbers)]
-
-    def counts(molecules: Molecules) -> npt.NDArray[np.float64]:
-        return np.column_stack([np.ones(len(molecules)), molecules.composition(symbols)])
-
-    coefficients = np.linalg.lstsq(counts(split.train), labels, rcond=None)[0]
-    rivals = {
-        "3D-ResNet on grids": predicted,
-        "linear fit on element counts": counts(split.test) @ coefficients,
-        "mean of the training set": np.full(len(true), labels.mean()),
-    }
-    return [
-        Score(name, float(np.abs(guess - true).mean()), float(((guess - true) ** 2).mean()))
-        for name, guess in rivals.items()
-    ]
-
-
-def invert(molecules: Molecules, settings: Settings) -> list[Inverted]:
+def invert(molecules: Molecules, channels: ElementChannels) -> list[Inverted]:
     """Makes a 32^3 grid of each molecule, with a channel for each element, and finds the atoms again."""
-    points = molecules.points(_ELEMENTS)
-    to_grid = Voxelizer(num_channels=_ELEMENTS.num_channels, grid_shape=32, sigma=0.4, return_box=True)
+    points = molecules.points(channels)
+    to_grid = Voxelizer(num_channels=channels.num_channels, grid_shape=32, sigma=0.4, return_box=True)
     grids, box = to_grid(points)
     result = grid_to_coords(grids, box=box, sigma=0.4)
     return [
@@ -215,25 +143,7 @@ class _Clock:
         return sum(self.seconds.values())
 
 
-def _labels(molecules: Molecules) -> npt.NDArray[np.float32]:
-    assert molecules.labels is not None, "load_split reads labels"
-    return molecules.labels
-
-
-def _dataset(molecules: Molecules, settings: Settings, augmented: bool = False) -> tf.data.Dataset:
-    to_grid = Voxelizer(
-        num_channels=_ELEMENTS.num_channels,
-        grid_shape=settings.grid_size,
-        sigma=settings.sigma,
-        data_format="channels_last",
-    )
-    batches = molecules.dataset(_ELEMENTS, batch_size=settings.batch_size, shuffle=augmented, seed=settings.seed)
-    if augmented:
-        batches = batches.apply(augment(settings.seed))
-    return batches.map(to_grid, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
-def _score_table(scores: list[Score], unit: str) -> Table:
+def _score_table(scores: list[training.Score], unit: str) -> Table:
     table = Table("test set", f"MAE ({unit})", f"MSE ({unit}²)")
     for score in scores:
         table.add_row(score.name, f"{score.mae:.3f}", f"{score.mse:.3f}")
@@ -266,18 +176,20 @@ def _inversion_table(inverted: list[Inverted]) -> Table:
 def _write(
     path: Path,
     settings: Settings,
-    split: Split,
+    run: training.Run,
+    test: Molecules,
     predicted: npt.NDArray[np.float32],
-    scores: list[Score],
-    history: dict[str, list[float]],
+    scores: list[training.Score],
     inverted: list[Inverted],
     seconds: dict[str, float],
 ) -> None:
+    assert test.labels is not None, "load_part refuses data without labels"
+    channels = run.config().element_channels()
     best, *rivals = scores
     shown = inverted[0]
     numbers, coords = shown.molecule.atomic_numbers, shown.molecule.coords
-    grid, box = Voxelizer(num_channels=_ELEMENTS.num_channels, sigma=0.4, return_box=True)(
-        shown.molecule.points(_ELEMENTS)[0]
+    grid, box = Voxelizer(num_channels=channels.num_channels, sigma=0.4, return_box=True)(
+        shown.molecule.points(channels)[0]
     )
     source = "the sample dataset of pg_tf" if settings.data is None else settings.data.name
     exact = sum(item.match.largest_error < 1e-3 for item in inverted)
@@ -290,7 +202,7 @@ def _write(
     write_report(
         path,
         "Molecules as grids",
-        f"{len(split.train)} molecules of {source}, {settings.label or 'HOMO-LUMO gap'}: test MAE {best.mae:.3f} "
+        f"{run.data()['train']} molecules of {source}, {settings.label or 'HOMO-LUMO gap'}: test MAE {best.mae:.3f} "
         f"{settings.unit}; {exact} of {len(inverted)} molecules recovered from their grids to 0.001 Å.",
         [
             Section(
@@ -304,12 +216,15 @@ def _write(
                     (
                         "Mean absolute error, epoch by epoch.",
                         plot.learning_curve(
-                            history, "mae", unit=settings.unit, references={rival.name: rival.mae for rival in rivals}
+                            run.history(),
+                            "mae",
+                            unit=settings.unit,
+                            references={rival.name: rival.mae for rival in rivals},
                         ),
                     ),
                     (
                         "The molecules of the test set.",
-                        plot.parity(_labels(split.test), predicted, settings.unit, split.test.names),
+                        plot.parity(test.labels, predicted, settings.unit, test.names),
                     ),
                 ],
             ),
@@ -320,7 +235,7 @@ def _write(
                     (shown.molecule.names[0], plot.molecule(numbers, coords)),
                     (
                         "Surfaces at a quarter of each channel's largest voxel.",
-                        plot.molecule_and_grid(numbers, coords, grid, list(box), _ELEMENTS.names),
+                        plot.molecule_and_grid(numbers, coords, grid, list(box), channels.names),
                     ),
                 ],
             ),

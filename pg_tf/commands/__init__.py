@@ -22,6 +22,6 @@ def errors_of(command: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         typer.echo(f"pg-tf {command}: {error}", err=True)
         raise typer.Exit(1) from error

@@ -1,0 +1,35 @@
+"""`pg-tf evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pg_tf.commands import errors_of
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option(help="Folder of a run of `pg-tf train`.")],
+    rotations: Annotated[int, typer.Option(min=0, help="Averages over so many orientations of each molecule.")] = 0,
+    train: Annotated[bool, typer.Option("--train", help="Measures the training molecules too.")] = False,
+) -> None:
+    """Measures a trained model beside rivals that know no geometry; writes evaluation.json into the run."""
+    with errors_of("evaluate"):
+        from rich.console import Console
+        from rich.table import Table
+
+        from pg_tf import training
+
+        parts = (*(("train",) if train else ()), "validation", "test")
+        evaluation = training.evaluate(model, parts=parts, rotations=rotations)
+        unit = evaluation.unit
+        for part, scores in evaluation.scores.items():
+            table = Table(f"{part}, {evaluation.molecules[part]} molecules", f"MAE ({unit})", f"MSE ({unit}²)")
+            for score in scores:
+                table.add_row(score.name, f"{score.mae:.4f}", f"{score.mse:.4f}")
+            Console().print(table)
+        if evaluation.ogb_mae is not None:
+            typer.echo(f"PCQM4Mv2Evaluator, test: MAE {evaluation.ogb_mae:.4f} {unit}")
+        typer.echo(f"written to {training.Run(model).evaluation_path}")

@@ -1,0 +1,30 @@
+"""`pg-tf predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pg_tf.commands import errors_of
+
+
+def predict(
+    molecules: Annotated[Path, typer.Argument(help="A file: .sdf, .csv with a column 'smiles', .smi, .xyz; also .gz.")],
+    model: Annotated[Path, typer.Option(help="Folder of a run of `pg-tf train`.")],
+    output: Annotated[Path, typer.Option(help="The CSV table to write: name, prediction, note.")],
+    rotations: Annotated[int, typer.Option(min=0, help="Averages over so many orientations of each molecule.")] = 0,
+) -> None:
+    """Predicts the property of molecules; those that cannot be predicted get a row that says why."""
+    with errors_of("predict"):
+        import warnings
+
+        from pg_tf import training
+        from pg_tf.datasets import read_molecules
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what was skipped is in the table
+            read = read_molecules(molecules)
+        done, failed = training.write_predictions(model, read, output, rotations=rotations)
+        typer.echo(f"{output}: {done} molecules predicted" + (f", {failed} not: see their notes" if failed else ""))

@@ -1,0 +1,23 @@
+"""Training networks on grids made on the fly, measuring them, and predicting with them."""
+
+from pg_tf.training.config import PAPER, RECIPES, SMALL, Config
+from pg_tf.training.evaluation import Evaluation, Score, evaluate
+from pg_tf.training.fitting import train
+from pg_tf.training.pipeline import load_part
+from pg_tf.training.prediction import predict, write_predictions
+from pg_tf.training.run import Run
+
+__all__ = [
+    "PAPER",
+    "RECIPES",
+    "SMALL",
+    "Config",
+    "Evaluation",
+    "Run",
+    "Score",
+    "evaluate",
+    "load_part",
+    "predict",
+    "train",
+    "write_predictions",
+]

@@ -1,0 +1,88 @@
+"""The compiled Keras model of a config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pg_tf import models
+from pg_tf.training.config import Config
+
+_OPTIMIZERS = {
+    "rmsprop": keras.optimizers.RMSprop,
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "sgd": keras.optimizers.SGD,
+}
+_LOSSES = {
+    "mse": keras.losses.MeanSquaredError,
+    "mae": keras.losses.MeanAbsoluteError,
+    "huber": keras.losses.Huber,
+}
+_NETWORKS = {10: models.resnet3d10, 18: models.resnet3d18, 34: models.resnet3d34, 50: models.resnet3d50}
+
+
+def build(config: Config, *, label_mean: float, label_std: float, steps_per_epoch: int) -> keras.Model:
+    """A compiled model with fresh weights that takes grids and predicts labels `[b, 1]` in their unit.
+
+    Args:
+      config: of the training.
+      label_mean: mean of the training labels.
+      label_std: their standard deviation.
+      steps_per_epoch: of the training, for the schedule.
+
+    Raises:
+      ValueError: if the network cannot take such grids, or an argument in `config.network` is wrong.
+    """
+    side = config.grid_size
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        network = _NETWORKS[config.depth](
+            width=config.width,
+            input_shape=(side, side, side, config.element_channels().num_channels),
+            **config.network,
+        )
+        model = models.regressor(network, label_mean, label_std)
+    except TypeError as error:
+        raise ValueError(f"network: {error}") from error
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.compile(
+        optimizer=_optimizer(config, steps_per_epoch),
+        loss=_LOSSES[config.loss](),
+        metrics=[keras.metrics.MeanAbsoluteError("mae"), keras.metrics.MeanSquaredError("mse")],
+        jit_compile=_on_accelerator() if config.jit_compile is None else config.jit_compile,
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def learning_rate(config: Config, steps_per_epoch: int) -> Any:
+    """The schedule of the learning rate, a number or a `keras.optimizers.schedules.LearningRateSchedule`."""
+    if config.schedule == "exponential":
+        return keras.optimizers.schedules.ExponentialDecay(
+            config.learning_rate, steps_per_epoch, config.decay, staircase=True
+        )
+    if config.schedule == "cosine" and config.max_minutes is None:
+        total_steps = steps_per_epoch * config.epochs
+        warmup_steps = round(config.warmup * total_steps)
+        if warmup_steps == 0:
+            return keras.optimizers.schedules.CosineDecay(config.learning_rate, total_steps)
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, total_steps - warmup_steps, warmup_target=config.learning_rate, warmup_steps=warmup_steps
+        )
+    return config.learning_rate
+
+
+def _optimizer(config: Config, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    return _OPTIMIZERS[config.optimizer](
+        learning_rate(config, steps_per_epoch), weight_decay=config.weight_decay, clipnorm=config.clipnorm
+    )
+
+
+def _on_accelerator() -> bool:
+    # XLA has no fast 3D convolution for CPUs: several times slower than TensorFlow's own kernels.
+    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())

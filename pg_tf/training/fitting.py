@@ -1,0 +1,197 @@
+"""Training a network on grids made on the fly, from wherever it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pg_tf.training import pipeline
+from pg_tf.training.build import build
+from pg_tf.training.callbacks import Annealing, BestModel, EarlyStopping, EpochLines, StopWhereNotFinite
+from pg_tf.training.checkpoints import Checkpoints, Progress
+from pg_tf.training.config import Config
+from pg_tf.training.run import Run, write_whole
+
+
+def train(
+    config: Config,
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    checkpoint_steps: int | None = None,
+    checkpoint_minutes: float = 10.0,
+    tensorboard: bool | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    write: Callable[[str], Any] = print,
+) -> Run:
+    """Trains a network, or goes on with a training that was stopped or killed, or finds that it is finished.
+
+    Example:
+
+        run = train(dataclasses.replace(SMALL, width=8), "runs/narrow")
+        run.model().predict(...)
+
+    Args:
+      config: what to train on what, and how.
+      output: folder of the run, see `Run`. If it holds an unfinished run with this config, training goes on from the
+        last checkpoint, at the same molecule, and ends with the weights that it would have had without a stop.
+      overwrite: removes the run that is there and starts anew.
+      checkpoint_steps: steps between two checkpoints; there is one after each epoch in any case.
+      checkpoint_minutes: the same by the clock.
+      tensorboard: whether to write logs for TensorBoard; None does where it is installed.
+      callbacks: more Keras callbacks, called before those that save. What they remember is not in the checkpoints.
+      write: takes lines of text on how it goes.
+
+    Returns:
+      The run, finished.
+
+    Raises:
+      ValueError: if the data or the folder cannot be used: another config or other data in it (the text names the
+        setting), no labels, no readable checkpoint.
+      OSError: if the folder cannot be written.
+      FloatingPointError: if the loss or a weight is no longer finite; the text says at which step.
+    """
+    with_tensorboard = _with_tensorboard(tensorboard)
+    run = Run(output)
+    if overwrite:
+        run.clear()
+    _claim(run, config)
+    if (result := run.result()) is not None:
+        least = f"best {config.monitor} {result[config.monitor]} in epoch {result['best_epoch']}"
+        write(f"{run.folder}: finished after {result['epochs']} epochs, {least}; overwrite it to train anew")
+        return run
+    keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    parts = pipeline.load_parts(config)
+    _compare_data(run, parts.facts())
+    steps_per_epoch = math.ceil(len(parts.train) / config.batch_size)
+    write(
+        f"molecules: {len(parts.train)} to train, {len(parts.validation)} to validate, {len(parts.test)} to test; "
+        f"channels: {' '.join(config.element_channels().names)}"
+    )
+    model = build(
+        config,
+        label_mean=parts.train.label_mean,
+        label_std=parts.train.label_std,
+        steps_per_epoch=steps_per_epoch,
+    )
+    write(
+        f"{model.name}: {model.count_params():,} parameters, grids {config.grid_size}^3 x {model.input_shape[-1]}, "
+        f"{steps_per_epoch} steps an epoch"
+    )
+    checkpoints = Checkpoints(run.checkpoints, model, steps_per_epoch, checkpoint_steps, checkpoint_minutes)
+    progress = checkpoints.progress
+    if checkpoints.restore():
+        write(f"going on after {progress.epoch} epochs and {progress.step} steps")
+    run.forget_epochs(progress.epoch)
+    _fit(
+        model,
+        lambda start: pipeline.training_batches(parts.train, config, start),
+        pipeline.batches(parts.validation, config),
+        progress,
+        config.epochs,
+        steps_per_epoch,
+        [
+            StopWhereNotFinite(progress),
+            EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
+            *([_annealing(config, steps_per_epoch, progress)] if config.max_minutes is not None else []),
+            *callbacks,
+            BestModel(run.model_path, config.monitor, progress.best(config.monitor)),
+            keras.callbacks.CSVLogger(run.history_path, append=True),
+            *([keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)] if with_tensorboard else []),
+            *([EarlyStopping(config.monitor, config.patience, progress)] if config.patience is not None else []),
+            checkpoints,
+        ],
+    )
+    best = progress.best(config.monitor)
+    result = {
+        "epochs": progress.epoch,
+        "best_epoch": progress.column(config.monitor).index(best) + 1 if best is not None else None,
+        config.monitor: best,
+        "seconds": progress.seconds,
+    }
+    write_whole(run.result_path, json.dumps(result, indent=2) + "\n")
+    return run
+
+
+def _fit(
+    model: keras.Model,
+    stream: Callable[[int], tf.data.Dataset],
+    validation: tf.data.Dataset,
+    progress: Progress,
+    epochs: int,
+    steps_per_epoch: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """`model.fit` from where the progress says; an epoch that was cut off is brought to its end first."""
+    while progress.epoch < epochs and not progress.stopped:
+        model.fit(
+            stream(progress.epoch * steps_per_epoch + progress.step),
+            validation_data=validation,
+            initial_epoch=progress.epoch,
+            epochs=progress.epoch + 1 if progress.step else epochs,
+            steps_per_epoch=steps_per_epoch - progress.step,
+            verbose=0,
+            shuffle=False,  # the stream does that itself
+            callbacks=callbacks,
+        )
+
+
+def _claim(run: Run, config: Config) -> None:
+    """Writes the config into the folder, or makes sure that it is the one that is there."""
+    if not run.config_path.exists():
+        run.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(run.config_path, config.to_json())
+        return
+    there = run.config()
+    differing = [
+        f"{field.name} is {getattr(there, field.name)!r} there and {getattr(config, field.name)!r} here"
+        for field in dataclasses.fields(Config)
+        if getattr(there, field.name) != getattr(config, field.name)
+    ]
+    if differing:
+        raise ValueError(
+            f"output: {run.folder} holds a run with other settings: {'; '.join(differing)}. "
+            "Choose another folder, or overwrite that run"
+        )
+
+
+def _compare_data(run: Run, facts: dict[str, Any]) -> None:
+    if not run.data_path.exists():
+        write_whole(run.data_path, json.dumps(facts, indent=2) + "\n")
+        return
+    there = run.data()
+    for name, value in facts.items():
+        if there.get(name) != value:
+            raise ValueError(
+                f"data: they have changed since {run.folder} began: {name} was {there.get(name)} and is {value}. "
+                "Choose another folder, or overwrite that run"
+            )
+
+
+def _annealing(config: Config, steps_per_epoch: int, progress: Progress) -> Annealing:
+    assert config.max_minutes is not None
+    return Annealing(
+        config.learning_rate,
+        steps_per_epoch * config.epochs,
+        60 * config.max_minutes,
+        config.warmup,
+        steps_done=progress.epoch * steps_per_epoch + progress.step,
+        seconds_done=progress.seconds,
+    )
+
+
+def _with_tensorboard(wanted: bool | None) -> bool:
+    installed = importlib.util.find_spec("tensorboard") is not None
+    if wanted and not installed:
+        raise ValueError("tensorboard: it is not installed; pip install tensorboard")
+    return installed if wanted is None else wanted

@@ -1,0 +1,137 @@
+"""From a source of molecules to the batches that a network takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from pg_tf import datasets
+from pg_tf.augment import augment
+from pg_tf.box import Box, bounding_box, centered_box
+from pg_tf.points import Voxelizer, split_points
+from pg_tf.training.config import Config
+from pg_tf.voxelize import voxelize
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The data of a training: sources with labels."""
+
+    train: Any
+    validation: Any
+    test: Any
+
+    def facts(self) -> dict[str, Any]:
+        """What tells these data from others: counts, statistics of the training labels, elements."""
+        return {
+            **{part: len(getattr(self, part)) for part in PARTS},
+            "label_mean": float(self.train.label_mean),
+            "label_std": float(self.train.label_std),
+            "unit": self.train.unit,
+            "symbols": list(self.train.symbols),
+        }
+
+
+def load_part(config: Config, part: str) -> Any:
+    """The source of one part ("train", "validation", "test") of a config's data.
+
+    Raises:
+      ValueError: if it has no molecules or no labels, or as `pg_tf.datasets.load`.
+    """
+    source = datasets.load(config.data, part, label=config.label, splits=config.splits, seed=config.seed)
+    if len(source) == 0:
+        raise ValueError(
+            f"data: the {part} part of {config.data} is empty (splits={config.splits}); use more molecules"
+        )
+    if math.isnan(source.label_mean):
+        raise ValueError(f"label: {config.data} was read without labels; name the property that is to be learned")
+    return source
+
+
+def load_parts(config: Config) -> Parts:
+    """The sources of all parts of a config's data; raises as `load_part`."""
+    return Parts(*(load_part(config, part) for part in PARTS))
+
+
+def training_batches(source: Any, config: Config, start: int = 0) -> tf.data.Dataset:
+    """The endless stream of (grids, labels) of a training, from batch `start` on.
+
+    Order and motions follow from the seed and the number of the batch.
+    """
+    points = source.dataset(
+        config.element_channels(),
+        batch_size=config.batch_size,
+        shuffle=True,
+        seed=config.seed,
+        repeat=True,
+        start=start,
+    )
+    if config.rotation:
+        points = points.apply(augment(config.seed, translation=0.0, start=start))
+    if not config.translation:
+        return _prefetched(points.map(voxelizer(config), num_parallel_calls=tf.data.AUTOTUNE))
+    # A box around each molecule goes where the molecule goes: it has to be there before the shift.
+    shift = augment(config.seed, rotation=False, translation=config.translation, start=start)
+    return _prefetched(_voxelized_in(_boxed(points, config).apply(shift), config))
+
+
+def batches(source: Any, config: Config, motion: int | None = None) -> tf.data.Dataset:
+    """All molecules in order, as grids `[b, n, n, n, C]`, or (grids, labels `[b]`) where there are labels.
+
+    Args:
+      source: of molecules.
+      config: of the run.
+      motion: number of a random rotation that every molecule gets; None leaves them as they are.
+    """
+    points = source.dataset(config.element_channels(), batch_size=config.batch_size)
+    if motion is not None:
+        points = points.apply(augment(motion, translation=0.0, start=0))
+    return _prefetched(points.map(voxelizer(config), num_parallel_calls=tf.data.AUTOTUNE))
+
+
+def voxelizer(config: Config) -> Voxelizer:
+    """Points to grids `[b, n, n, n, C]`, as the networks of this config take them."""
+    return Voxelizer(**_options(config), box=_box(config))
+
+
+def _options(config: Config) -> dict[str, Any]:
+    return {
+        "num_channels": config.element_channels().num_channels,
+        "grid_shape": config.grid_size,
+        "sigma": config.sigma,
+        "data_format": "channels_last",
+    }
+
+
+def _box(config: Config) -> Callable[..., Box]:
+    if config.box is None:
+        return functools.partial(bounding_box, margin=config.margin)
+    return functools.partial(centered_box, lengths=config.box)
+
+
+def _boxed(points: tf.data.Dataset, config: Config) -> tf.data.Dataset:
+    def boxed(points: Any, *rest: Any) -> Any:
+        coords, channels = split_points(points)
+        box = _box(config)(coords, channels=channels)
+        return (points, box.origin, box.lengths, *rest)
+
+    return points.map(boxed, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _voxelized_in(boxed: tf.data.Dataset, config: Config) -> tf.data.Dataset:
+    def to_grid(points: Any, origin: tf.Tensor, lengths: tf.Tensor, *rest: Any) -> Any:
+        coords, channels = split_points(points)
+        return (voxelize(coords, channels, box=(origin, lengths), **_options(config)), *rest)
+
+    return boxed.map(to_grid, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _prefetched(grids: tf.data.Dataset) -> tf.data.Dataset:
+    return grids.prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,144 @@
+"""The folder of a run: what a training leaves behind, and all that predicting needs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pg_tf.training.config import Config
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Puts a text file in place in one step: a kill leaves the old one or the new one."""
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The folder of a run.
+
+    | file | |
+    |---|---|
+    | `config.json` | all settings |
+    | `data.json` | what the data was: counts, statistics of the label, elements |
+    | `best.keras` | the model with the best validation; plain Keras, takes grids `[B, n, n, n, C]` |
+    | `history.csv` | a row an epoch |
+    | `tensorboard/` | the same for TensorBoard, where that is installed |
+    | `checkpoints/` | the state of the training, to go on from |
+    | `result.json` | there when the training is finished: how it ended |
+    | `evaluation.json` | written by `evaluate` |
+    """
+
+    folder: Path
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        object.__setattr__(self, "folder", Path(folder))
+
+    @property
+    def config_path(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / "best.keras"
+
+    @property
+    def history_path(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def result_path(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def data_path(self) -> Path:
+        return self.folder / "data.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.folder / "evaluation.json"
+
+    def config(self) -> Config:
+        """The settings of the run.
+
+        Raises:
+          ValueError: if the folder holds no run.
+        """
+        if not self.config_path.is_file():
+            raise ValueError(f"model: {self.folder} is not the folder of a run: it has no {self.config_path.name}")
+        return Config.load(self.config_path)
+
+    def data(self) -> dict[str, Any]:
+        """What the data was, as in data.json."""
+        return _read_json(self.data_path)
+
+    def result(self) -> dict[str, Any] | None:
+        """How the training ended, or None while it has not."""
+        return _read_json(self.result_path) if self.result_path.exists() else None
+
+    def model(self) -> keras.Model:
+        """The model with the best validation.
+
+        Raises:
+          ValueError: if there is none, or its file is damaged.
+        """
+        if not self.model_path.is_file():
+            raise ValueError(f"model: {self.folder} has no {self.model_path.name} yet; train for an epoch at least")
+        try:
+            with zipfile.ZipFile(self.model_path) as archive:
+                if bad := archive.testzip():
+                    raise ValueError(f"{bad} in it has a wrong checksum")
+            return keras.saving.load_model(self.model_path, compile=False)
+        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(f"model: {self.model_path} is damaged: {reason}") from error
+
+    def history(self) -> dict[str, list[float]]:
+        """The columns of history.csv: a value an epoch."""
+        with open(self.history_path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
+
+    def forget_epochs(self, first: int) -> None:
+        """Drops the rows of history.csv from an epoch on: those that the checkpoint knows nothing of."""
+        if not self.history_path.exists():
+            return
+        header, *rows = self.history_path.read_text(encoding="utf-8").splitlines() or [""]
+        kept = [row for row in rows if row.split(",")[0].isdigit() and int(row.split(",")[0]) < first]
+        write_whole(self.history_path, "".join(f"{row}\n" for row in ([header] if kept else []) + kept))
+
+    def clear(self) -> None:
+        """Removes what a training wrote, and nothing else."""
+        for path in (self.result_path, self.evaluation_path, self.history_path, self.model_path, self.data_path):
+            path.unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.tensorboard):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.config_path.unlink(missing_ok=True)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds no JSON object")
+    return content

@@ -1,0 +1,118 @@
+"""A training that is killed again and again ends as one that was left alone."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+# Trains in children of a process that has TensorFlow loaded but has not used it, and kills them from outside: the
+# number of the step at which to kill is drawn, the moment within the step and the checkpoint after it is the
+# scheduler's.
+PROGRAM = """
+import dataclasses, json, os, random, signal, sys, time
+import keras
+from pg_tf.training import SMALL, train
+
+folder, seed = sys.argv[1], int(sys.argv[2])
+config = dataclasses.replace(
+    SMALL, data="sample", splits="0.01,0.005,0.005", width=2, grid_size=16, batch_size=8, epochs=4, patience=3,
+    rotation=True, translation=0.3, deterministic=True,
+)
+
+class Steps(keras.callbacks.Callback):
+    def __init__(self, pipe):
+        super().__init__()
+        self.pipe = pipe
+    def on_train_batch_end(self, batch, logs=None):
+        os.write(self.pipe, b".")
+
+def attempt(name, kill_at=None, delay=0.0):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        try:
+            train(config, os.path.join(folder, name), checkpoint_steps=1, callbacks=[Steps(write)])
+            os._exit(0)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+    os.close(write)
+    steps = 0
+    while os.read(read, 1):
+        steps += 1
+        if steps == kill_at:
+            time.sleep(delay)
+            os.kill(child, signal.SIGKILL)
+    os.close(read)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), status
+    return steps, status == 0
+
+result = {"whole": attempt("whole")[0], "killed": []}
+draw = random.Random(seed)
+for kill_at in (draw.randint(2, 4), draw.randint(6, 9), draw.randint(1, 3), None):
+    steps, finished = attempt("killed", kill_at, draw.random() * 0.05)
+    result["killed"].append(steps)
+assert finished
+print(json.dumps(result))
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The folders of both runs, and the steps that each attempt took."""
+    folder = tmp_path_factory.mktemp("runs")
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder), "1"],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr[-4000:]
+    return folder, json.loads(process.stdout.splitlines()[-1])
+
+
+def weights(run):
+    """All variables of the last checkpoint: of the model, of the optimizer and its step counter."""
+    reader = tf.train.load_checkpoint(str(run / "checkpoints"))
+    names = sorted(name for name in reader.get_variable_to_shape_map() if "VARIABLE_VALUE" in name)
+    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+
+
+def history(run):
+    with open(run / "history.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_killed_training_ends_with_the_same_weights(runs):
+    folder, _ = runs
+    whole, killed = weights(folder / "whole"), weights(folder / "killed")
+    assert whole.keys() == killed.keys()
+    assert len(whole) > 50
+    for name in whole:
+        # Deterministic ops, the same molecules, orders and motions: not a bit differs.
+        np.testing.assert_array_equal(whole[name], killed[name], err_msg=name)
+
+
+def test_killed_training_repeats_no_more_than_the_steps_since_the_last_checkpoint(runs):
+    _, steps = runs
+    attempts = len(steps["killed"])
+    # A checkpoint follows each step; the step whose checkpoint the kill cut off is done again, and so is the one that
+    # ends an epoch while validation had not ended.
+    assert steps["whole"] <= sum(steps["killed"]) <= steps["whole"] + 2 * (attempts - 1)
+    assert steps["killed"][-1] < steps["whole"]
+
+
+def test_killed_training_logs_each_epoch_once_and_the_same(runs):
+    folder, _ = runs
+    assert [row["epoch"] for row in history(folder / "killed")] == ["0", "1", "2", "3"]
+    assert history(folder / "killed") == history(folder / "whole")
+    results = [json.loads((folder / name / "result.json").read_text()) for name in ("whole", "killed")]
+    assert results[0] | {"seconds": 0} == results[1] | {"seconds": 0}
