@@ -9,6 +9,9 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from sdf_files import write_sdf
+
+from pg_tf.datasets import load_sample
 
 # Trains in children of a process that has TensorFlow loaded but has not used it, and kills them from outside: the
 # number of the step at which to kill is drawn, the moment within the step and the checkpoint after it is the
@@ -20,7 +23,7 @@ from pg_tf.training import SMALL, train
 
 folder, seed = sys.argv[1], int(sys.argv[2])
 config = dataclasses.replace(
-    SMALL, data="sample", splits="0.01,0.005,0.005", width=2, grid_size=16, batch_size=8, epochs=4, patience=3,
+    SMALL, data=os.path.join(folder, "molecules.sdf"), label="gap", width=2, grid_size=16, batch_size=8, epochs=4, patience=3,
     rotation=True, translation=0.3, deterministic=True,
 )
 
@@ -68,6 +71,7 @@ print(json.dumps(result))
 def runs(tmp_path_factory):
     """The folders of both runs, and the steps that each attempt took."""
     folder = tmp_path_factory.mktemp("runs")
+    write_sdf(folder / "molecules.sdf", load_sample("validation")[:50])
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(folder), "1"],
         env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},

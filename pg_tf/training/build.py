@@ -24,7 +24,9 @@ _LOSSES = {
 _NETWORKS = {10: models.resnet3d10, 18: models.resnet3d18, 34: models.resnet3d34, 50: models.resnet3d50}
 
 
-def build(config: Config, *, label_mean: float, label_std: float, steps_per_epoch: int) -> keras.Model:
+def build(
+    config: Config, *, label_mean: float, label_std: float, steps_per_epoch: int
+) -> tuple[keras.Model, list[keras.metrics.Metric]]:
     """A compiled model with fresh weights that takes grids and predicts labels `[b, 1]` in their unit.
 
     Args:
@@ -32,6 +34,9 @@ def build(config: Config, *, label_mean: float, label_std: float, steps_per_epoc
       label_mean: mean of the training labels.
       label_std: their standard deviation.
       steps_per_epoch: of the training, for the schedule.
+
+    Returns:
+      The model, and its metrics, which Keras itself hands out only once the first step is done.
 
     Raises:
       ValueError: if the network cannot take such grids, or an argument in `config.network` is wrong.
@@ -50,14 +55,15 @@ def build(config: Config, *, label_mean: float, label_std: float, steps_per_epoc
         raise ValueError(f"network: {error}") from error
     finally:
         keras.config.set_dtype_policy(policy)
+    metrics = [keras.metrics.MeanAbsoluteError("mae"), keras.metrics.MeanSquaredError("mse")]
     model.compile(
         optimizer=_optimizer(config, steps_per_epoch),
         loss=_LOSSES[config.loss](),
-        metrics=[keras.metrics.MeanAbsoluteError("mae"), keras.metrics.MeanSquaredError("mse")],
+        metrics=metrics,
         jit_compile=_on_accelerator() if config.jit_compile is None else config.jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
-    return model
+    return model, [*(metric for metric in model.metrics if metric.name == "loss"), *metrics]
 
 
 def learning_rate(config: Config, steps_per_epoch: int) -> Any:

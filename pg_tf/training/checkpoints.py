@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -64,6 +65,7 @@ class Checkpoints(keras.callbacks.Callback):
     Args:
       folder: for the checkpoints.
       model: compiled, its optimizer built.
+      metrics: all that the model logs.
       steps_per_epoch: steps in an epoch.
       every_steps: saves after so many steps too.
       every_minutes: saves when the last checkpoint is so old.
@@ -73,12 +75,14 @@ class Checkpoints(keras.callbacks.Callback):
         self,
         folder: str | os.PathLike[str],
         model: keras.Model,
+        metrics: Sequence[keras.metrics.Metric],
         steps_per_epoch: int,
         every_steps: int | None = None,
         every_minutes: float = 10.0,
     ) -> None:
         super().__init__()
         self.progress = Progress()
+        self._metric_variables = [variable for metric in metrics for variable in metric.variables]
         self.steps_per_epoch = steps_per_epoch
         self.every_steps = every_steps
         self.every_seconds = 60 * every_minutes
@@ -123,7 +127,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._first_step = self.progress.step
         if self.progress.metrics:
-            for variable, value in zip(self._metric_variables(), self.progress.metrics, strict=True):
+            for variable, value in zip(self._metric_variables, self.progress.metrics, strict=True):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -133,7 +137,7 @@ class Checkpoints(keras.callbacks.Callback):
         since = time.monotonic() - self._last
         by_steps = self.every_steps is not None and self.progress.step % self.every_steps == 0
         if by_steps or since >= self.every_seconds or self._terminated:
-            self.progress.metrics = [np.asarray(variable).tolist() for variable in self._metric_variables()]
+            self.progress.metrics = [np.asarray(variable).tolist() for variable in self._metric_variables]
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -143,9 +147,6 @@ class Checkpoints(keras.callbacks.Callback):
         self.progress.metrics = []
         self.progress.stopped = bool(self.model.stop_training)
         self._save()
-
-    def _metric_variables(self) -> list[Any]:
-        return [variable for metric in self.model.metrics for variable in metric.variables]
 
     def _save(self) -> None:
         # A step can leave finite loss and infinite weights; training would go on from them for ever.

@@ -78,7 +78,7 @@ def train(
         f"molecules: {len(parts.train)} to train, {len(parts.validation)} to validate, {len(parts.test)} to test; "
         f"channels: {' '.join(config.element_channels().names)}"
     )
-    model = build(
+    model, metrics = build(
         config,
         label_mean=parts.train.label_mean,
         label_std=parts.train.label_std,
@@ -88,7 +88,7 @@ def train(
         f"{model.name}: {model.count_params():,} parameters, grids {config.grid_size}^3 x {model.input_shape[-1]}, "
         f"{steps_per_epoch} steps an epoch"
     )
-    checkpoints = Checkpoints(run.checkpoints, model, steps_per_epoch, checkpoint_steps, checkpoint_minutes)
+    checkpoints = Checkpoints(run.checkpoints, model, metrics, steps_per_epoch, checkpoint_steps, checkpoint_minutes)
     progress = checkpoints.progress
     if checkpoints.restore():
         write(f"going on after {progress.epoch} epochs and {progress.step} steps")
