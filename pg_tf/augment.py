@@ -80,6 +80,7 @@ def augment(
             seeds = tf.data.Dataset.range(start, tf.int64.max).map(lambda number: tf.stack([seed, number]))
         return tf.data.Dataset.zip(dataset, seeds).map(move, num_parallel_calls=tf.data.AUTOTUNE)
 
+    @tf.autograph.experimental.do_not_convert  # there is nothing in it to convert, and looking takes seconds
     def move(element: Any, element_seed: tf.Tensor) -> Any:
         def moved(points: Any) -> Any:
             return random_motion(points, element_seed, rotation=rotation, translation=translation)

@@ -98,6 +98,7 @@ def training_config(settings: Settings) -> training.Config:
         training.SMALL,
         data="sample" if settings.data is None else str(settings.data),
         label=settings.label,
+        splits="official" if settings.data is None else "0.8,0.1,0.1",
         unit=settings.unit,
         grid_size=settings.grid_size,
         sigma=settings.sigma,

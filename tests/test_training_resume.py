@@ -23,8 +23,8 @@ from pg_tf.training import SMALL, train
 
 folder, seed = sys.argv[1], int(sys.argv[2])
 config = dataclasses.replace(
-    SMALL, data=os.path.join(folder, "molecules.sdf"), label="gap", width=2, grid_size=16, batch_size=8, epochs=4, patience=3,
-    rotation=True, translation=0.3, deterministic=True,
+    SMALL, data=os.path.join(folder, "molecules.sdf"), label="gap", width=2, grid_size=16, batch_size=8, epochs=3,
+    patience=3, rotation=True, translation=0.3, deterministic=True,
 )
 
 class Steps(keras.callbacks.Callback):
@@ -59,7 +59,7 @@ def attempt(name, kill_at=None, delay=0.0):
 
 result = {"whole": attempt("whole")[0], "killed": []}
 draw = random.Random(seed)
-for kill_at in (draw.randint(2, 4), draw.randint(6, 9), draw.randint(1, 3), None):
+for kill_at in (draw.randint(2, 5), draw.randint(3, 8), None):
     steps, finished = attempt("killed", kill_at, draw.random() * 0.05)
     result["killed"].append(steps)
 assert finished
@@ -108,15 +108,15 @@ def test_killed_training_ends_with_the_same_weights(runs):
 def test_killed_training_repeats_no_more_than_the_steps_since_the_last_checkpoint(runs):
     _, steps = runs
     attempts = len(steps["killed"])
-    # A checkpoint follows each step; the step whose checkpoint the kill cut off is done again, and so is the one that
-    # ends an epoch while validation had not ended.
-    assert steps["whole"] <= sum(steps["killed"]) <= steps["whole"] + 2 * (attempts - 1)
+    # A checkpoint follows each step. The step whose checkpoint the kill cut off is done again; a kill in the validation
+    # costs the last step of the epoch.
+    assert steps["whole"] <= sum(steps["killed"]) <= steps["whole"] + attempts - 1
     assert steps["killed"][-1] < steps["whole"]
 
 
 def test_killed_training_logs_each_epoch_once_and_the_same(runs):
     folder, _ = runs
-    assert [row["epoch"] for row in history(folder / "killed")] == ["0", "1", "2", "3"]
+    assert [row["epoch"] for row in history(folder / "killed")] == ["0", "1", "2"]
     assert history(folder / "killed") == history(folder / "whole")
     results = [json.loads((folder / name / "result.json").read_text()) for name in ("whole", "killed")]
     assert results[0] | {"seconds": 0} == results[1] | {"seconds": 0}

@@ -18,13 +18,7 @@ def predict(
 ) -> None:
     """Predicts the property of molecules; those that cannot be predicted get a row that says why."""
     with errors_of("predict"):
-        import warnings
-
         from pg_tf import training
-        from pg_tf.datasets import read_molecules
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what was skipped is in the table
-            read = read_molecules(molecules)
-        done, failed = training.write_predictions(model, read, output, rotations=rotations)
+        done, failed = training.predict_file(model, molecules, output, rotations=rotations)
         typer.echo(f"{output}: {done} molecules predicted" + (f", {failed} not: see their notes" if failed else ""))

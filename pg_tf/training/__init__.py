@@ -4,7 +4,7 @@ from pg_tf.training.config import PAPER, RECIPES, SMALL, Config
 from pg_tf.training.evaluation import Evaluation, Score, evaluate
 from pg_tf.training.fitting import train
 from pg_tf.training.pipeline import load_part
-from pg_tf.training.prediction import predict, write_predictions
+from pg_tf.training.prediction import Predictor, predict, predict_file
 from pg_tf.training.run import Run
 
 __all__ = [
@@ -13,11 +13,12 @@ __all__ = [
     "SMALL",
     "Config",
     "Evaluation",
+    "Predictor",
     "Run",
     "Score",
     "evaluate",
     "load_part",
     "predict",
+    "predict_file",
     "train",
-    "write_predictions",
 ]

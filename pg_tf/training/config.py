@@ -59,7 +59,7 @@ class Config:
     unit: str | None = _setting(None, "Unit of the label, for reports; that of the data if left out.")
     splits: str | None = _setting(
         "0.9,0.05,0.05",
-        "Parts of a random split into train, validation and test, or the name of one that the data brings along.",
+        "Fractions of a random split into train, validation and test; official for the one that the data comes in.",
     )
     # Grids.
     channels: tuple[str, ...] = _setting((), "Element symbols, one a channel; none for one channel for all elements.")
@@ -167,11 +167,10 @@ PAPER = Config()
 """Zaman et al., "ParticleGrid: Enabling Deep Learning using 3D Representation of Materials" (2022), section VII."""
 
 SMALL = Config(
-    splits="0.8,0.1,0.1",
+    splits=None,
     channels=("C", "N", "O", "S", "F", "Cl", "Br", "H"),
     grid_size=24,
     rotation=True,
-    translation=0.5,
     width=16,
     network={"stem_kernel": 5},
     loss="huber",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pg_tf.elements import ElementChannels
 from pg_tf.training import pipeline
-from pg_tf.training.prediction import predict
+from pg_tf.training.prediction import Predictor
 from pg_tf.training.run import Run, write_whole
 
 
@@ -61,19 +61,19 @@ def evaluate(
     Args:
       run: a run or its folder.
       parts: of the data: "train", "validation", "test".
-      rotations: as in `pg_tf.training.predict`.
+      rotations: as in `Predictor`.
 
     Raises:
       ValueError: if there is no usable model or the data cannot be read.
     """
-    run = run if isinstance(run, Run) else Run(run)
-    config = run.config()
+    predictor = Predictor(run, rotations)
+    config = predictor.config
     train = pipeline.load_part(config, "train")
     fit = CompositionFit(train)
     scores, molecules, ogb_mae = {}, {}, None
     for part in parts:
         source = pipeline.load_part(config, part)
-        predicted = predict(run, source, rotations=rotations)
+        predicted = predictor(source)
         linear, true = fit.predict(source)
         scores[part] = [
             Score.of("3D-ResNet on grids", predicted, true),
@@ -84,7 +84,7 @@ def evaluate(
         if part == "test":
             ogb_mae = official_mae(predicted, true)
     evaluation = Evaluation(config.unit or train.unit or "", molecules, scores, ogb_mae)
-    write_whole(run.evaluation_path, evaluation.to_json())
+    write_whole(predictor.run.evaluation_path, evaluation.to_json())
     return evaluation
 
 

@@ -17,6 +17,9 @@ from pg_tf.points import Voxelizer, split_points
 from pg_tf.training.config import Config
 from pg_tf.voxelize import voxelize
 
+# AutoGraph would rewrite all functions on the way to the op, for nothing: that takes longer than the rest of the start.
+_PLAIN = tf.autograph.experimental.do_not_convert
+
 PARTS = ("train", "validation", "test")
 
 
@@ -45,7 +48,9 @@ def load_part(config: Config, part: str) -> Any:
     Raises:
       ValueError: if it has no molecules or no labels, or as `pg_tf.datasets.load`.
     """
-    source = datasets.load(config.data, part, label=config.label, splits=config.splits, seed=config.seed)
+    splits = config.splits
+    fractions = tuple(map(float, splits.split(","))) if splits and "," in splits else splits
+    source = datasets.load(config.data, part, label=config.label, splits=fractions, seed=config.seed)
     if len(source) == 0:
         raise ValueError(
             f"data: the {part} part of {config.data} is empty (splits={config.splits}); use more molecules"
@@ -76,7 +81,7 @@ def training_batches(source: Any, config: Config, start: int = 0) -> tf.data.Dat
     if config.rotation:
         points = points.apply(augment(config.seed, translation=0.0, start=start))
     if not config.translation:
-        return _prefetched(points.map(voxelizer(config), num_parallel_calls=tf.data.AUTOTUNE))
+        return _prefetched(_voxelized(points, config))
     # A box around each molecule goes where the molecule goes: it has to be there before the shift.
     shift = augment(config.seed, rotation=False, translation=config.translation, start=start)
     return _prefetched(_voxelized_in(_boxed(points, config).apply(shift), config))
@@ -93,7 +98,11 @@ def batches(source: Any, config: Config, motion: int | None = None) -> tf.data.D
     points = source.dataset(config.element_channels(), batch_size=config.batch_size)
     if motion is not None:
         points = points.apply(augment(motion, translation=0.0, start=0))
-    return _prefetched(points.map(voxelizer(config), num_parallel_calls=tf.data.AUTOTUNE))
+    return _prefetched(_voxelized(points, config))
+
+
+def _voxelized(points: tf.data.Dataset, config: Config) -> tf.data.Dataset:
+    return points.map(_PLAIN(voxelizer(config).__call__), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def voxelizer(config: Config) -> Voxelizer:
@@ -117,6 +126,7 @@ def _box(config: Config) -> Callable[..., Box]:
 
 
 def _boxed(points: tf.data.Dataset, config: Config) -> tf.data.Dataset:
+    @_PLAIN
     def boxed(points: Any, *rest: Any) -> Any:
         coords, channels = split_points(points)
         box = _box(config)(coords, channels=channels)
@@ -126,6 +136,7 @@ def _boxed(points: tf.data.Dataset, config: Config) -> tf.data.Dataset:
 
 
 def _voxelized_in(boxed: tf.data.Dataset, config: Config) -> tf.data.Dataset:
+    @_PLAIN
     def to_grid(points: Any, origin: tf.Tensor, lengths: tf.Tensor, *rest: Any) -> Any:
         coords, channels = split_points(points)
         return (voxelize(coords, channels, box=(origin, lengths), **_options(config)), *rest)

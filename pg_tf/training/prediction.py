@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,78 +12,138 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf.datasets import Molecules
+from pg_tf.datasets.prepare import Recipe, sdf, smiles, xyz
 from pg_tf.elements import SYMBOLS
 from pg_tf.training import pipeline
 from pg_tf.training.run import Run
 
+_KINDS = {".sdf": sdf, ".sd": sdf, ".csv": smiles, ".smi": smiles, ".xyz": xyz}
+_CHUNK = 1024
 
-def predict(run: Run | str | os.PathLike[str], source: Any, *, rotations: int = 0) -> npt.NDArray[np.float32]:
-    """Predictions of a run's best model.
+
+class Predictor:
+    """The best model of a run, loaded once.
 
     Args:
       run: a run or its folder.
-      source: molecules, such as `Molecules`; their labels, if any, are not looked at.
       rotations: averages over so many random orientations of each molecule; 0 takes it as it is.
 
-    Returns:
-      float32 `[len(source)]`, in the unit of the training labels.
-
     Raises:
-      ValueError: if there is no usable model, or an element has no channel.
+      ValueError: if there is no usable model.
     """
-    run = run if isinstance(run, Run) else Run(run)
-    config, model = run.config(), run.model()
-    if len(source) == 0:
-        return np.zeros(0, np.float32)
-    motions: Sequence[int | None] = range(rotations) if rotations else [None]
-    passes = [model.predict(pipeline.batches(source, config, motion), verbose=0)[:, 0] for motion in motions]
-    return np.asarray(np.mean(passes, axis=0, dtype=np.float64), np.float32)
+
+    def __init__(self, run: Run | str | os.PathLike[str], rotations: int = 0) -> None:
+        self.run = run if isinstance(run, Run) else Run(run)
+        self.config = self.run.config()
+        self.model = self.run.model()
+        self.channels = self.config.element_channels()
+        self.motions: Sequence[int | None] = range(rotations) if rotations else [None]
+        self._known = set(self.run.data()["symbols"])
+
+    def __call__(self, source: Any) -> npt.NDArray[np.float32]:
+        """Predictions `[len(source)]`, in the unit of the training labels; labels in the source are not looked at.
+
+        Raises:
+          ValueError: if an element has no channel.
+        """
+        if len(source) == 0:
+            return np.zeros(0, np.float32)
+        passes = [
+            self.model.predict(pipeline.batches(source, self.config, motion), verbose=0)[:, 0]
+            for motion in self.motions
+        ]
+        return np.asarray(np.mean(passes, axis=0, dtype=np.float64), np.float32)
+
+    def doubt(self, atomic_numbers: npt.ArrayLike) -> tuple[bool, str]:
+        """Whether a molecule of these atoms can be predicted, and what speaks against it or its prediction."""
+        numbers = np.unique(np.asarray(atomic_numbers, np.int64))
+        if len(numbers) == 0:
+            return False, "it has no atoms"
+        channels = self.channels.lookup_table[numbers]
+        if without := [SYMBOLS[z] for z in numbers[channels >= self.channels.num_channels]]:
+            return False, f"the model has no channel for {', '.join(without)}"
+        unknown = [SYMBOLS[z] for z in numbers if SYMBOLS[z] not in self._known]
+        return True, f"not in the training data: {', '.join(unknown)}" if unknown else ""
 
 
-def write_predictions(
-    run: Run | str | os.PathLike[str], molecules: Molecules, output: str | os.PathLike[str], *, rotations: int = 0
+def predict(run: Run | str | os.PathLike[str], source: Any, *, rotations: int = 0) -> npt.NDArray[np.float32]:
+    """Predictions of a run's best model, `[len(source)]`; see `Predictor`.
+
+    Example:
+
+        predict("runs/small", pg_tf.datasets.read_sdf("new.sdf"))
+    """
+    return Predictor(run, rotations)(source)
+
+
+def predict_file(
+    run: Run | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    rotations: int = 0,
 ) -> tuple[int, int]:
-    """Predicts molecules and writes a CSV table with the columns name, prediction and note.
+    """Predicts the molecules of a file and writes a CSV table with the columns name, prediction and note.
 
-    A molecule that cannot be predicted, or could not be read (`molecules.skipped`), has a row with an empty prediction
-    and a note that says why. A note also warns of elements that no training molecule had.
+    There is a row for each record, in order. One that cannot be read or predicted has no prediction and a note that
+    says why; a note also warns of elements that no training molecule had.
 
     Args:
       run: a run or its folder.
-      molecules: as read from a file.
-      output: path of the table.
-      rotations: as in `predict`.
+      path: .sdf, .xyz (any number of frames), .csv with a column "smiles", or .smi; also .gz.
+      output: path of the table, which is there when it is complete.
+      rotations: as in `Predictor`.
 
     Returns:
-      How many molecules have a prediction and how many have none.
+      How many records have a prediction and how many have none.
 
     Raises:
-      ValueError: as `predict`.
-      OSError: if the table cannot be written.
+      ValueError: if there is no usable model, or nothing in the file that could be predicted or refused.
+      OSError: if a file cannot be read or written.
     """
-    run = run if isinstance(run, Run) else Run(run)
-    known = set(run.data()["symbols"])
-    has_channel = run.config().element_channels().lookup_table < run.config().element_channels().num_channels
-    notes, usable = [], np.ones(len(molecules), bool)
-    for i in range(len(molecules)):
-        numbers = np.unique(molecules.atomic_numbers[molecules.row_splits[i] : molecules.row_splits[i + 1]])
-        without = [SYMBOLS[z] for z in numbers if not has_channel[z]]
-        unknown = [SYMBOLS[z] for z in numbers if SYMBOLS[z] not in known]
-        usable[i] = len(numbers) > 0 and not without
-        if len(numbers) == 0:
-            notes.append("it has no atoms")
-        elif without:
-            notes.append(f"the model has no channel for {', '.join(without)}")
-        else:
-            notes.append(f"not in the training data: {', '.join(unknown)}" if unknown else "")
-    predictions = np.full(len(molecules), np.nan)
-    predictions[usable] = predict(run, molecules[usable], rotations=rotations)
-    with open(Path(output), "w", newline="", encoding="utf-8") as file:
+    recipe = _recipe(Path(path))
+    predictor = Predictor(run, rotations)
+    scratch = Path(f"{os.fspath(output)}.part")
+    done = failed = 0
+    with open(scratch, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["name", "prediction", "note"])
-        for i, note in enumerate(notes):
-            table.writerow([molecules.names[i], f"{predictions[i]:.6g}" if usable[i] else "", note])
-        for line in molecules.skipped:
-            place, _, reason = line.partition(": ")
-            table.writerow([place, "", reason])
-    return int(usable.sum()), int((~usable).sum()) + len(molecules.skipped)
+        for name, prediction, note in _rows(recipe, predictor):
+            table.writerow([name, "" if prediction is None else f"{prediction:.6g}", note])
+            done, failed = done + (prediction is not None), failed + (prediction is None)
+    if not done + failed:
+        scratch.unlink()
+        raise ValueError(f"molecules: {path} is empty")
+    os.replace(scratch, output)
+    return done, failed
+
+
+def _recipe(path: Path) -> Recipe:
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in _KINDS:
+        raise ValueError(f"molecules: {path} must end in {', '.join(_KINDS)}, each with or without .gz")
+    if not path.is_file():
+        raise FileNotFoundError(f"molecules: there is no file {path}")
+    return _KINDS[suffix]([path])
+
+
+def _rows(recipe: Recipe, predictor: Predictor) -> Iterator[tuple[str, float | None, str]]:
+    """Name, prediction and note of each record."""
+    for chunk in recipe.chunks(_CHUNK):
+        names, notes, usable, records = [], [], [], []
+        for place, outcome in recipe.parse(chunk):
+            if isinstance(outcome, Exception):
+                name, (good, note) = place, (False, str(outcome))
+            else:
+                name, (good, note) = outcome.name or place, predictor.doubt(outcome.atomic_numbers)
+                if good:
+                    records.append(outcome)
+            names.append(name)
+            notes.append(note)
+            usable.append(good)
+        molecules = Molecules.from_arrays([r.atomic_numbers for r in records], [r.coords for r in records])
+        predictions = iter(predictor(molecules))
+        for name, note, good in zip(names, notes, usable, strict=True):
+            yield name, float(next(predictions)) if good else None, note
+        if chunk.damage:
+            yield chunk.place, None, chunk.damage

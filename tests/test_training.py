@@ -1,0 +1,317 @@
+"""Training, evaluating and predicting on a small scale, from the command line."""
+
+import csv
+import dataclasses
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sdf_files import write_sdf
+from typer.testing import CliRunner
+
+from pg_tf import training
+from pg_tf.cli import app
+from pg_tf.datasets import load_sample
+from pg_tf.training import PAPER, SMALL, Config, evaluation
+from pg_tf.training.build import learning_rate
+from pg_tf.training.pipeline import batches, training_batches
+
+TINY = ("--width", 2, "--grid-size", 16, "--batch-size", 16, "--epochs", 2)
+
+
+def pg_tf(*arguments):
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "molecules.sdf"
+    write_sdf(path, load_sample("validation")[:60])
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("run")
+    result = pg_tf(
+        *("train", "--recipe", "small", "--data", data, "--label", "gap", "--unit", "eV"),
+        *("--no-other", "--output", folder, *TINY),
+    )
+    assert result.exit_code == 0, result.output
+    assert "54 to train, 3 to validate, 3 to test" in result.output
+    return folder
+
+
+def train_again(run, *arguments):
+    config = json.loads((run / "config.json").read_text())
+    return pg_tf("train", "--config", run / "config.json", "--output", run, "--data", config["data"], *arguments)
+
+
+def test_paper_recipe_is_the_papers():
+    """Zaman et al. (2022), section VII."""
+    assert Config() == PAPER
+    assert PAPER.element_channels().num_channels == 1
+    assert (PAPER.grid_size, PAPER.sigma, PAPER.box) == (32, 0.4, None)
+    assert (PAPER.depth, PAPER.width, PAPER.network) == (10, 64, {})
+    assert (PAPER.optimizer, PAPER.loss, PAPER.batch_size, PAPER.epochs) == ("rmsprop", "mse", 256, 400)
+    assert PAPER.splits == "0.9,0.05,0.05"
+    schedule = learning_rate(PAPER, steps_per_epoch=10)
+    rates = [float(schedule(step)) for step in (0, 9, 10, 20)]
+    np.testing.assert_allclose(rates, [1e-3, 1e-3, 0.999e-3, 0.999**2 * 1e-3], rtol=1e-6)
+
+
+def test_cosine_schedule_rises_then_falls_to_zero():
+    schedule = learning_rate(dataclasses.replace(SMALL, epochs=10, warmup=0.2), steps_per_epoch=10)
+    rates = np.array([float(schedule(step)) for step in range(101)])
+    assert rates[0] == 0
+    assert rates.argmax() == 20
+    assert rates[20] == pytest.approx(SMALL.learning_rate)
+    assert (np.diff(rates[:21]) > 0).all()
+    assert (np.diff(rates[20:]) < 0).all()
+    assert rates[100] == pytest.approx(0, abs=1e-9)
+
+
+def test_config_survives_its_file(tmp_path):
+    config = dataclasses.replace(SMALL, box=10.5, channels=("C", "N+O"), network={"stem_kernel": 3}, patience=4)
+    (tmp_path / "config.json").write_text(config.to_json())
+    assert Config.load(tmp_path / "config.json") == config
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"sigma": 0.0}, "sigma: must be greater than 0, got 0.0"),
+        ({"epochs": 0}, "epochs: must be at least 1, got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate: must be a finite number, got nan"),
+        ({"loss": "hinge"}, "loss: must be one of mse, mae, huber, got 'hinge'"),
+        ({"channels": ("C", "Xx")}, "'Xx' is not an element symbol"),
+        ({"network": {"width": 3}}, "network: 'width' follows from the other settings"),
+        ({"max_minutes": 1.0}, "max_minutes: anneals the cosine schedule only"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change, text):
+    with pytest.raises(ValueError, match=text):
+        dataclasses.replace(PAPER, **change)
+
+
+def test_training_stream_goes_on_with_the_same_grids():
+    config = dataclasses.replace(SMALL, grid_size=16, batch_size=8, rotation=True, translation=0.4)
+    source = load_sample("validation")[:20]
+    whole = list(training_batches(source, config).take(8))
+    rest = list(training_batches(source, config, start=4).take(4))
+    assert [len(labels) for _, labels in whole] == [8, 8, 4] * 2 + [8, 8]
+    for (grid, label), (same_grid, same_label) in zip(whole[4:], rest, strict=True):
+        np.testing.assert_array_equal(label, same_label)
+        np.testing.assert_array_equal(grid, same_grid)
+
+
+def test_translation_moves_atoms_in_their_box():
+    molecule = load_sample("validation")[:1]
+    moved = dataclasses.replace(SMALL, grid_size=16, batch_size=1, rotation=False, translation=0.5, channels=())
+    still = next(iter(batches(molecule, moved)))[0]
+    grids = tf.concat([grid for grid, _ in training_batches(molecule, moved).take(20)], axis=0)
+    np.testing.assert_allclose(tf.reduce_sum(grids, [1, 2, 3, 4]), tf.reduce_sum(still), rtol=1e-4)
+    # The centre of mass, in voxels, is where the box holds it still; one voxel is some 0.5 Å.
+    voxels = tf.range(16, dtype=tf.float32)
+    means = [tf.reduce_sum(grids[..., 0] * tf.reshape(voxels, shape), [1, 2, 3]) for shape in ([16, 1, 1], [16, 1])]
+    assert all(np.ptp(mean) / float(tf.reduce_sum(still)) > 0.3 for mean in means)
+
+
+def test_run_holds_all_that_was_promised(run):
+    for name in ("config.json", "data.json", "best.keras", "history.csv", "result.json", "checkpoints/checkpoint"):
+        assert (run / name).stat().st_size > 0, name
+    assert not list(run.glob("*.part*"))
+    history = training.Run(run).history()
+    assert history["epoch"] == [0, 1]
+    assert training.Run(run).result()["val_loss"] == min(history["val_loss"])
+
+
+def test_finished_run_says_so_and_stays_as_it_is(run):
+    before = (run / "best.keras").read_bytes()
+    result = train_again(run)
+    assert result.exit_code == 0
+    assert "finished after 2 epochs" in result.output
+    assert (run / "best.keras").read_bytes() == before
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_name(run):
+    result = train_again(run, "--sigma", 0.5)
+    assert result.exit_code == 1
+    assert "sigma is 0.4 there and 0.5 here" in result.output
+    assert "width" not in result.output
+
+
+def test_other_data_under_the_same_name_is_refused(run, data, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "result.json").unlink()
+    facts = json.loads((copy / "data.json").read_text())
+    (copy / "data.json").write_text(json.dumps({**facts, "label_mean": 1.25}))
+    result = train_again(copy)
+    assert result.exit_code == 1
+    assert "they have changed" in result.output
+    assert "label_mean was 1.25" in result.output
+
+
+def test_evaluation_is_what_the_labels_and_predictions_say(run, data):
+    result = pg_tf("evaluate", "--model", run)
+    assert result.exit_code == 0, result.output
+    written = json.loads((run / "evaluation.json").read_text())
+    config = training.Run(run).config()
+    for part in ("validation", "test"):
+        source = training.load_part(config, part)
+        error = training.predict(run, source) - source.labels
+        network, linear, mean = written["scores"][part]
+        assert network["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
+        assert network["mse"] == pytest.approx((error**2).mean(), rel=1e-5)
+        assert f"{network['mae']:.4f}" in result.output
+        train = training.load_part(config, "train")
+        assert mean["mae"] == pytest.approx(np.abs(source.labels - train.labels.mean()).mean(), rel=1e-5)
+        assert linear["mse"] > 0
+    logged = training.Run(run).history()
+    best = int(np.argmin(logged["val_loss"]))
+    # The same molecules in other batches: nothing but rounding between them.
+    assert written["scores"]["validation"][0]["mae"] == pytest.approx(logged["val_mae"][best], rel=1e-4)
+
+
+def test_composition_fit_is_least_squares():
+    train, test = load_sample("train")[:500], load_sample("test")[:100]
+    fit = evaluation.CompositionFit(train)
+    predicted, true = fit.predict(test)
+    np.testing.assert_array_equal(true, test.labels)
+    counts = [np.column_stack([np.ones(len(m)), m.composition(train.symbols)]) for m in (train, test)]
+    expected = counts[1] @ np.linalg.lstsq(counts[0], train.labels.astype(float), rcond=None)[0]
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
+
+
+def test_official_mae_is_ours():
+    pytest.importorskip("ogb.lsc", reason="ogb is not installed")
+    predicted, true = np.float32([1, 2, 4]), np.float32([1, 3, 2])
+    assert evaluation.official_mae(predicted, true) == pytest.approx(1.0)
+
+
+def test_saved_model_is_plain_keras(run, run_python):
+    shape = run_python(f"import keras; print(keras.saving.load_model({str(run / 'best.keras')!r}).output_shape)")
+    assert shape.strip() == "(None, 1)"
+
+
+def test_rotations_average_over_orientations(run):
+    molecules = load_sample("test")[:5]
+    still, averaged, again = (training.predict(run, molecules, rotations=n) for n in (0, 3, 3))
+    np.testing.assert_array_equal(averaged, again)
+    assert np.abs(averaged - still).max() > 0
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_prediction_of_a_file_has_a_row_for_each_record(run, data, tmp_path):
+    records = data.read_text().split("$$$$\n")[:4]
+    records[1] = records[1].replace(" C ", " Xx", 1)
+    records[2] = records[2].replace(" C ", " Si", 1)
+    flat = "flat\n  x\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0 0.0"
+    (tmp_path / "new.sdf").write_text("$$$$\n".join([*records, flat]) + "$$$$\n")
+    result = pg_tf("predict", tmp_path / "new.sdf", "--model", run, "--output", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.output
+    assert "2 molecules predicted, 3 not" in result.output
+    rows = table(tmp_path / "out.csv")
+    assert [bool(row["prediction"]) for row in rows] == [True, False, False, True, False]
+    assert "no channel for Si" in rows[2]["note"]
+    assert all(row["note"] for row in rows if not row["prediction"])
+    expected = training.predict(run, load_sample("validation")[[0, 3]])
+    # The file holds coordinates to 1e-4 Å.
+    np.testing.assert_allclose([float(rows[i]["prediction"]) for i in (0, 3)], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("few.smi", "CCO ethanol\nnot_smiles\nc1ccccc1\n"),
+        ("few.csv", "smiles\nCCO\nnot_smiles\nc1ccccc1\n"),
+        ("few.xyz", "3\nwater\nO 0 0 0\nH 0 0 0.96\nH 0.93 0 -0.24\n1\n\nQq 0 0 0\n2\n\nN 0 0 0\nN 0 0 1.1\n"),
+    ],
+)
+def test_prediction_reads_smiles_and_xyz(run, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    result = pg_tf("predict", tmp_path / name, "--model", run, "--output", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.output
+    rows = table(tmp_path / "out.csv")
+    assert [bool(row["prediction"]) for row in rows] == [True, False, True]
+    assert rows[1]["note"]
+
+
+def one_line(result, *texts):
+    """The command failed with a message that holds these texts, and no traceback."""
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    for text in texts:
+        assert text in " ".join(result.output.split())
+
+
+def test_unusable_runs_and_files_are_one_clear_line(run, data, tmp_path):
+    def predict(file, model=run):
+        return pg_tf("predict", file, "--model", model, "--output", tmp_path / "out.csv")
+
+    one_line(predict(data, tmp_path), "is not the folder of a run")
+    one_line(predict(tmp_path / "none.sdf"), "there is no file", "none.sdf")
+    one_line(predict(tmp_path / "none.txt"), "must end in .sdf")
+    (tmp_path / "empty.sdf").touch()
+    one_line(predict(tmp_path / "empty.sdf"), "is empty")
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run, damaged)
+    content = bytearray((run / "best.keras").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (damaged / "best.keras").write_bytes(content)
+    one_line(predict(data, damaged), "best.keras is damaged")
+    (damaged / "best.keras").write_bytes(content[:1000])
+    one_line(predict(data, damaged), "best.keras is damaged")
+    (damaged / "best.keras").unlink()
+    one_line(predict(data, damaged), "has no best.keras yet")
+    (damaged / "config.json").write_text("{")
+    one_line(predict(data, damaged), "config.json is not a JSON file")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
+    def train(*arguments):
+        return pg_tf("train", "--recipe", "small", *TINY, "--output", tmp_path / "out", "--overwrite", *arguments)
+
+    one_line(train("--data", data), "label")
+    one_line(train("--data", data, "--label", "charm"), "label 'charm' is missing")
+    one_line(train("--data", tmp_path / "none.sdf", "--label", "gap"), "none.sdf")
+    one_line(train("--data", data, "--label", "gap", "--channels", "C,H", "--no-other"), "which has no channel")
+    one_line(train("--data", data, "--label", "gap", "--network", "stem_colour=3"), "stem_colour")
+    one_line(train("--recipe", "large"), "--recipe: must be one of paper, small")
+    (tmp_path / "file").touch()
+    one_line(train("--output", tmp_path / "file"), str(tmp_path / "file"))
+    write_sdf(tmp_path / "few.sdf", load_sample("validation")[:5])
+    one_line(train("--data", tmp_path / "few.sdf", "--label", "gap"), "part of", "is empty")
+
+
+def test_loss_that_is_not_finite_stops_with_the_step_named(data, tmp_path):
+    result = pg_tf(
+        *("train", "--data", data, "--label", "gap", "--output", tmp_path, *TINY),
+        *("--optimizer", "sgd", "--learning-rate", "1e30"),
+    )
+    one_line(result, "of epoch 1: training stopped", "Lower the learning rate")
+    assert not (tmp_path / "best.keras").exists()
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_damaged_checkpoint_gives_way_to_the_one_before(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "result.json").unlink()
+    (last,) = copy.glob("checkpoints/ckpt-2.data*")
+    last.write_bytes(last.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="trying the one before"):
+        result = train_again(copy)
+    assert result.exit_code == 0, result.output
+    assert "going on after 1 epochs and 0 steps" in result.output
+    assert training.Run(copy).history()["epoch"] == [0, 1]
