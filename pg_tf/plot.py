@@ -21,6 +21,7 @@ __all__ = [
     "MUTED",
     "PALETTE",
     "RULE",
+    "cumulative",
     "grid",
     "inversion",
     "learning_curve",
@@ -191,6 +192,33 @@ def parity(true: npt.ArrayLike, predicted: npt.ArrayLike, unit: str = "eV", name
     figure.update_layout(showlegend=False)
     figure.update_xaxes(range=ends, constrain="domain")
     figure.update_yaxes(range=ends, scaleanchor="x", constrain="domain")
+    return figure
+
+
+def cumulative(values: npt.ArrayLike, title: str) -> go.Figure:
+    """The share of values that are at most x, over x: of molecular weights, as in the paper's Fig. 6.
+
+    Args:
+      values: `[B]`.
+      title: of the axis: quantity and unit.
+
+    Raises:
+      ValueError: if there is no value.
+    """
+    x = np.sort(np.asarray(values, np.float32).ravel())
+    if not x.size:
+        raise ValueError("values: there are none")
+    # A thousand points draw the same curve as a million.
+    shares = np.linspace(0, 1, min(len(x), 1000))
+    figure = _chart(title, "Share of the molecules")
+    figure.add_scatter(
+        x=np.quantile(x, shares, method="inverted_cdf"),
+        y=shares,
+        mode="lines",
+        line={"color": PALETTE[0], "width": 2.5},
+        hovertemplate="%{y:.1%} are at most %{x:.4g}<extra></extra>",
+    )
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
     return figure
 
 

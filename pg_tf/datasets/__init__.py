@@ -8,15 +8,18 @@ from pg_tf.datasets.sdf import read_sdf
 from pg_tf.datasets.smiles import read_smiles_csv
 from pg_tf.datasets.source import Source
 from pg_tf.datasets.stored import Shards
+from pg_tf.datasets.variety import Variety, variety
 
 __all__ = [
     "Molecules",
     "Shards",
     "Source",
+    "Variety",
     "concatenate",
     "load",
     "load_sample",
     "read_molecules",
     "read_sdf",
     "read_smiles_csv",
+    "variety",
 ]

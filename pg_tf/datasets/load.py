@@ -12,7 +12,6 @@ from pg_tf.datasets.manifest import Manifest, check_shards, read_manifest
 from pg_tf.datasets.molecules import Molecules, concatenate
 from pg_tf.datasets.read import read_molecules
 from pg_tf.datasets.sample import load_sample
-from pg_tf.datasets.shards import Shard
 from pg_tf.datasets.source import Source
 from pg_tf.datasets.splits import PAPER, random_part
 from pg_tf.datasets.stored import Shards
@@ -92,7 +91,7 @@ def _of_folder(
     if in_memory is None:
         atoms = sum(file.atoms for file in stored.files) * len(stored) / max(sum(f.molecules for f in stored.files), 1)
         in_memory = atoms * _BYTES_AN_ATOM < _SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return in_ram(stored) if in_memory else stored
+    return concatenate(list(stored.molecules())) if in_memory else stored
 
 
 def _random(
@@ -113,22 +112,3 @@ def _official(folder: str, manifest: Manifest, split: str | None) -> Shards:
     files = tuple(shard for shard in manifest.shards if split in (None, shard.split))
     sizes = np.array([shard.molecules for shard in files], np.int64)
     return Shards(folder, manifest, files, np.cumsum(sizes) - sizes, sizes)
-
-
-def in_ram(stored: Shards) -> Molecules:
-    """Reads all molecules of a source on disk.
-
-    Raises:
-      ValueError: if a shard is damaged.
-    """
-    parts = []
-    for file, first in zip(stored.files, stored.first, strict=True):
-        path = os.path.join(stored.folder, file.file)
-        with tf.io.gfile.GFile(path, "rb") as opened:
-            molecules = Shard.from_bytes(opened.read(), path).molecules(stored.unit)
-        if stored.part is not None and len(molecules):
-            ordinals = tf.range(first, first + len(molecules), dtype=tf.int64)
-            molecules = molecules[stored.part.contains(ordinals).numpy()]
-        if len(molecules):
-            parts.append(molecules)
-    return concatenate(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf.datasets.manifest import Manifest, ShardEntry
+from pg_tf.datasets.molecules import Molecules
+from pg_tf.datasets.shards import Shard, read_columns
 from pg_tf.datasets.source import check_stream, epochs, shuffled
 from pg_tf.datasets.splits import Part
 from pg_tf.elements import ElementChannels, atomic_number
@@ -68,6 +71,22 @@ class Shards:
 
     def __repr__(self) -> str:
         return f"<{len(self)} molecules in {len(self.files)} shards of {self.folder}>"
+
+    def molecules(self) -> Iterator[Molecules]:
+        """The molecules of one shard after the other, named by their numbers in the source.
+
+        Raises:
+          ValueError: if a shard is damaged.
+        """
+        for file, first in zip(self.files, self.first, strict=True):
+            path = os.path.join(self.folder, file.file)
+            with tf.io.gfile.GFile(path, "rb") as opened:
+                molecules = Shard.from_bytes(opened.read(), path).molecules(self.unit)
+            if self.part is not None and len(molecules):
+                ordinals = tf.range(first, first + len(molecules), dtype=tf.int64)
+                molecules = molecules[self.part.contains(ordinals).numpy()]
+            if len(molecules):
+                yield molecules
 
     def dataset(
         self,
@@ -145,8 +164,6 @@ class _Window:
         self.table = tf.constant(channels.lookup_table, tf.float32)
 
     def __call__(self, epoch: tf.Tensor, window: tf.Tensor, files: tf.Tensor, skip: tf.Tensor, last: tf.Tensor) -> Any:
-        from pg_tf.datasets.shards import read_columns
-
         molecules = tf.gather(self.molecules, files)
         labels, sizes, coords, numbers = read_columns(
             tf.gather(self.paths, files), molecules, tf.gather(self.atoms, files), tf.gather(self.fingerprints, files)
@@ -173,8 +190,9 @@ def _rebatched(batch_size: int, drop_remainder: bool) -> Any:
     """Cuts windows into whole batches; what is left over goes before the next window, or, at the end of an epoch, makes
     the smaller batch."""
 
-    def step(left: Any, points: tf.Tensor, sizes: tf.Tensor, labels: tf.Tensor, last: tf.Tensor) -> Any:
-        points, sizes, labels = (tf.concat(pair, axis=0) for pair in zip(left, (points, sizes, labels), strict=True))
+    def step(left: Any, window: Any) -> Any:
+        *arrays, last = window
+        points, sizes, labels = (tf.concat(pair, axis=0) for pair in zip(left, arrays, strict=True))
         count = tf.size(labels, tf.int64)
         whole = count // batch_size * batch_size
         end = whole if drop_remainder else tf.where(last, count, whole)

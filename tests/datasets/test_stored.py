@@ -170,7 +170,7 @@ def test_manifest_that_does_not_fit_is_an_error(copy: pathlib.Path, change, text
 
 
 def test_folder_without_manifest_and_wrong_arguments_are_errors(copy: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match="label: .* was prepared with the label 'number', not 'gap'"):
+    with pytest.raises(ValueError, match=r"label: .* was prepared with the label 'number', not 'gap'"):
         load(copy, label="gap")
     with pytest.raises(ValueError, match="split: must be one of train, validation, test or None, got 'dev'"):
         load(copy, "dev")
@@ -178,7 +178,7 @@ def test_folder_without_manifest_and_wrong_arguments_are_errors(copy: pathlib.Pa
         load(copy, splits=(0.5, 0.4))
     with pytest.raises(ValueError, match="has all, or None for all; got 'train'"):
         load(copy, splits="official")
-    with pytest.raises(ValueError, match="O .*which has no channel among C"):
+    with pytest.raises(ValueError, match=r"is O .*which has no channel among C"):
         stored(copy).dataset(ElementChannels(("C",)))
     (copy / "manifest.json").unlink()
     with pytest.raises(ValueError, match=r"has no manifest\.json"):

@@ -1,0 +1,350 @@
+"""Preparing shards: what is kept, what is skipped, and what an interruption leaves."""
+
+import gzip
+import io
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
+
+from pg_tf.datasets import Molecules, load
+from pg_tf.datasets.manifest import Manifest, read_manifest
+from pg_tf.datasets.prepare import Recipe, npz, prepare, qm9, sdf, smiles, xyz
+
+SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared real data are not beside this checkout")
+
+
+def block(smiles: str) -> str:
+    molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    rdDistGeom.EmbedMolecule(molecule, randomSeed=1)
+    return Chem.MolToMolBlock(molecule)
+
+
+BLOCKS = [block("C" * n + "O") for n in range(1, 6)]
+
+
+def records(count: int, unit: float = 1.0) -> list[str]:
+    """SDF records whose gap is between 4 and 7 eV, in units of `unit` eV."""
+    return [f"{BLOCKS[i % 5]}>  <gap>\n{(4 + 3 * i / count) / unit}\n\n$$$$\n" for i in range(count)]
+
+
+def written(path: pathlib.Path, parts: list[str]) -> pathlib.Path:
+    path.write_text("".join(parts))
+    return path
+
+
+def files_of(folder: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def run(recipe: Recipe, root: pathlib.Path, **options) -> tuple[Manifest, Molecules]:
+    manifest = prepare(recipe, root, workers=options.pop("workers", 1), **options)
+    molecules = load(root, None, in_memory=True)
+    assert isinstance(molecules, Molecules)
+    return manifest, molecules
+
+
+@pytest.mark.parametrize("packing", ["sdf", "sdf.gz", "tar.gz"])
+def test_sdf_in_any_packing_gives_the_records_in_order(tmp_path: pathlib.Path, packing: str) -> None:
+    content = "".join(records(25)).encode()
+    path = tmp_path / f"molecules.{packing}"
+    if packing == "tar.gz":
+        with tarfile.open(path, "w:gz") as archive:
+            for name, data in (("README", b"no molecules"), ("molecules.sdf", content)):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    else:
+        path.write_bytes(gzip.compress(content) if packing == "sdf.gz" else content)
+    manifest, molecules = run(sdf([path], "gap", "eV"), tmp_path / "shards", records_per_shard=10)
+    assert [shard.molecules for shard in manifest.shards] == [10, 10, 5]
+    assert (manifest.unit, manifest.questions, dict(manifest.skipped)) == ("eV", [], {})
+    np.testing.assert_allclose(molecules.labels, [4 + 3 * i / 25 for i in range(25)], rtol=1e-6)
+    assert molecules.names == tuple(map(str, range(25)))
+    expected = Chem.MolFromMolBlock(BLOCKS[3], removeHs=False).GetConformer().GetPositions()
+    np.testing.assert_array_equal(molecules[3].coords, expected.astype(np.float32))
+
+
+def test_result_does_not_depend_on_the_number_of_workers_and_twice_is_once(tmp_path: pathlib.Path) -> None:
+    path = written(tmp_path / "a.sdf", records(60))
+    for workers in (1, 3):
+        run(sdf([path], "gap", "eV"), tmp_path / str(workers), workers=workers, records_per_shard=7)
+    once = files_of(tmp_path / "1")
+    assert once == files_of(tmp_path / "3")
+    times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "1").iterdir()}
+    run(sdf([path], "gap", "eV"), tmp_path / "1", records_per_shard=7)
+    assert times == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "1").iterdir()}
+
+
+def test_bad_records_are_counted_named_and_skipped_or_stop_a_strict_run(tmp_path: pathlib.Path) -> None:
+    parts = records(30)
+    parts[3] = parts[3].replace(" C  ", " Zz ")
+    parts[12] = parts[12].split(">  <gap>")[0] + "$$$$\n"
+    parts[13] = parts[13].replace(f"{4 + 3 * 13 / 30}", "nan")
+    parts[20] = "rubbish\n$$$$\n"
+    path = written(tmp_path / "bad.sdf", parts)
+    manifest, molecules = run(sdf([path], "gap", "eV"), tmp_path / "shards", records_per_shard=8)
+    assert (manifest.molecules, manifest.source["records"], sum(manifest.skipped.values())) == (26, 30, 4)
+    assert [i for i in range(30) if str(i) not in molecules.names] == [3, 12, 13, 20]
+    text = (tmp_path / "shards" / "skipped.txt").read_text()
+    assert [line.split(": ")[1].split(" (")[0] for line in text.splitlines()] == [
+        "record 3",
+        "record 12",
+        "record 13",
+        ["record 20", "rubbish)"][0],
+    ]
+    assert "label 'gap' is missing" in text
+    assert "'nan', not a finite number" in text
+    with pytest.raises(ValueError, match=r"bad\.sdf: record 3.*: RDKit cannot read it"):
+        prepare(sdf([path], "gap", "eV"), tmp_path / "strict", strict=True, workers=1)
+    assert not (tmp_path / "strict" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("packing", ["sdf", "sdf.gz", "tar.gz"])
+def test_file_that_is_cut_off_keeps_what_was_whole_and_says_so(tmp_path: pathlib.Path, packing: str) -> None:
+    rng = np.random.default_rng(0)
+    parts = [part.replace("$$$$", f">  <noise>\n{rng.bytes(40).hex()}\n\n$$$$") for part in records(40)]
+    content = "".join(parts).encode()
+    buffer = io.BytesIO(content)
+    if packing == "sdf.gz":
+        buffer = io.BytesIO(gzip.compress(content))
+    elif packing == "tar.gz":
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            member = tarfile.TarInfo("molecules.sdf")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    path = tmp_path / f"cut.{packing}"
+    path.write_bytes(buffer.getvalue()[: int(len(buffer.getvalue()) * 0.6)])
+    manifest, molecules = run(sdf([path], "gap", "eV"), tmp_path / "shards", records_per_shard=10)
+    assert 0 < len(molecules) < 40
+    assert molecules.names == tuple(map(str, range(len(molecules))))
+    (reason,) = manifest.skipped
+    assert "cut off" in reason or "before the record's closing line" in reason
+    with pytest.raises(ValueError, match=r"cut off|closing line"):
+        prepare(sdf([path], "gap", "eV"), tmp_path / "strict", strict=True, workers=1)
+
+
+@pytest.mark.parametrize("unit", ["hartree", "kcal/mol", "kJ/mol"])
+def test_gaps_that_cannot_be_ev_are_questioned_and_the_right_unit_converts(tmp_path: pathlib.Path, unit: str) -> None:
+    factor = {"hartree": 27.211386, "kcal/mol": 0.0433641, "kJ/mol": 0.01036427}[unit]
+    path = written(tmp_path / "a.sdf", records(10, factor))
+    manifest, _ = run(sdf([path], "gap", "eV"), tmp_path / "wrong")
+    assert f"give --unit {unit}" in manifest.questions[0]
+    with pytest.raises(ValueError, match=f"give --unit {unit}|HOMO-LUMO gap is 0 to 30"):
+        prepare(sdf([path], "gap", "eV"), tmp_path / "strict", workers=1, strict=True)
+    manifest, molecules = run(sdf([path], "gap", unit), tmp_path / "right")
+    assert (manifest.questions, manifest.unit) == ([], "eV")
+    np.testing.assert_allclose(molecules.labels, [4 + 0.3 * i for i in range(10)], rtol=1e-5)
+
+
+def test_one_gap_that_cannot_be_right_is_named(tmp_path: pathlib.Path) -> None:
+    parts = records(10)
+    parts[4] = parts[4].replace(f"{4 + 1.2}", "-5.2")
+    manifest, _ = run(sdf([written(tmp_path / "a.sdf", parts)], "gap", "eV"), tmp_path / "shards")
+    assert "a.sdf: record 4" in manifest.questions[0]
+    assert "-5.2 eV" in manifest.questions[0]
+
+
+def test_molecules_of_one_atom_and_of_300_are_kept(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(0)
+    sizes = np.array([1, 300, 2])
+    coords, z = rng.normal(size=(303, 3)) * 10, rng.integers(1, 119, 303)
+    np.savez(tmp_path / "a.npz", Z=z, R=coords, N=sizes)
+    manifest, molecules = run(npz([tmp_path / "a.npz"]), tmp_path / "shards")
+    assert manifest.label is None
+    assert molecules.labels is None
+    np.testing.assert_array_equal(np.diff(molecules.row_splits), sizes)
+    np.testing.assert_array_equal(molecules.atomic_numbers, z)
+    np.testing.assert_array_equal(molecules.coords, coords.astype(np.float32))
+
+
+def test_xyz_frames_are_read_and_bad_ones_skipped(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("ase", reason="ASE is not installed")
+    good = "2\nProperties=species:S:1:pos:R:3 gap=5.5\nO 0 0 0\nH 0 0 0.97\n"
+    bad = "2\nProperties=species:S:1:pos:R:3 gap=5.5\nO 0 0\nH 0 0 0.97\n"
+    unlabelled = "1\nProperties=species:S:1:pos:R:3\nAr 0 0 0\n"
+    path = written(tmp_path / "a.xyz", [good, bad, unlabelled, good, "3\ncut\nH 0 0 0\n"])
+    _, molecules = run(xyz([path], "gap", "eV"), tmp_path / "shards")
+    assert molecules.names == ("0", "3")
+    assert molecules.atomic_numbers.tolist() == [8, 1, 8, 1]
+    assert molecules.labels.tolist() == [5.5, 5.5]
+    text = (tmp_path / "shards" / "skipped.txt").read_text()
+    assert "frame 1: ASE cannot read it" in text
+    assert "frame 2: label 'gap' is missing" in text
+    assert "frame 4: it has 1 of its 3 atoms: the file is cut off" in text
+
+
+def test_smiles_get_conformers_and_labels_from_their_column(tmp_path: pathlib.Path) -> None:
+    path = written(tmp_path / "a.csv", ["smiles,name,gap\n", "CCO,ethanol,5\n", "C(C,bad,5\n", "O,water,7\n"])
+    manifest, molecules = run(smiles([path], "gap", "eV"), tmp_path / "shards")
+    assert molecules.composition(("C", "H", "O")).tolist() == [[2, 6, 1], [0, 2, 1]]
+    assert molecules.labels.tolist() == [5, 7]
+    assert sum(manifest.skipped.values()) == 1
+    with pytest.raises(ValueError, match=r"label: .* has no column 'lumo'; its columns are: smiles, name, gap"):
+        smiles([path], "lumo")
+    lines = written(tmp_path / "a.smi", ["CCO ethanol\n", "\n", "O water\n"])
+    assert len(run(smiles([lines]), tmp_path / "lines")[1]) == 2
+
+
+def test_smiles_get_xtb_gaps_where_asked(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("tblite", reason="tblite is not installed")
+    path = written(tmp_path / "a.smi", ["C\n", "[CH3]\n"])
+    manifest, molecules = run(smiles([path], "xtb"), tmp_path / "shards")
+    assert manifest.label == "gfn2_xtb_gap"
+    assert molecules.labels.tolist() == [pytest.approx(17.0, abs=1.5)]  # methane, by GFN2-xTB
+    assert "number of electrons is odd" in (tmp_path / "shards" / "skipped.txt").read_text()
+
+
+QM9_FILE = (
+    "2\ngdb 7\t1\t2\t3\t0.1\t6\t-0.4\t0.1\t0.5\t35\t1.5*^-2\t-40\t-40\t-40\t-40\t6.4\n"
+    "C\t-1.2*^-6\t 1.5\t 0.0\t-0.5\nO\t0\t0\t1.25*^1\t0.1\n1\t2\nCO\tCO\nInChI\tInChI\n"
+)
+
+
+def test_qm9_dialect_with_its_exponents_is_read_in_ev(tmp_path: pathlib.Path) -> None:
+    with tarfile.open(tmp_path / "q.tar.bz2", "w:bz2") as archive:
+        for name, text in (("a.xyz", QM9_FILE), ("b.xyz", QM9_FILE[:60])):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    manifest, molecules = run(qm9([tmp_path / "q.tar.bz2"]), tmp_path / "gap")
+    np.testing.assert_allclose(molecules.coords, [[-1.2e-6, 1.5, 0], [0, 0, 12.5]], rtol=1e-6)
+    assert molecules.labels.tolist() == [pytest.approx(0.5 * 27.211386)]
+    assert sum(manifest.skipped.values()) == 1
+    _, molecules = run(qm9([tmp_path / "q.tar.bz2"], "zpve"), tmp_path / "zpve")
+    assert molecules.labels.tolist() == [pytest.approx(0.015 * 27.211386)]
+
+
+@needs_shared
+def test_real_qm9_in_its_own_format_and_as_npz(tmp_path: pathlib.Path) -> None:
+    folder = SHARED / "qm9"
+    _, molecules = run(qm9([folder / "qm9_first10_original_format.tar.bz2"]), tmp_path / "tar", strict=True)
+    assert len(molecules) == 10
+    assert molecules[0].composition(("C", "H")).tolist() == [[1, 4]]  # gdb 1 is methane
+    assert molecules.labels[0] == pytest.approx(0.5048 * 27.2114, rel=1e-4)
+    _, molecules = run(qm9([folder / "qm9_sample.npz"], "gap_hartree"), tmp_path / "npz", strict=True)
+    with np.load(folder / "qm9_sample.npz") as truth:
+        np.testing.assert_array_equal(molecules.atomic_numbers, truth["z"])
+        np.testing.assert_allclose(molecules.labels, truth["gap_ev"], rtol=1e-4)
+
+
+def test_folder_begun_with_something_else_is_an_error(tmp_path: pathlib.Path) -> None:
+    path = written(tmp_path / "a.sdf", records(10))
+    run(sdf([path], "gap", "eV"), tmp_path / "shards")
+    with pytest.raises(ValueError, match=r"root: .* was begun with other options"):
+        prepare(sdf([path]), tmp_path / "shards")
+    written(path, records(11))
+    with pytest.raises(ValueError, match=r"root: .* was begun with other files"):
+        prepare(sdf([path], "gap", "eV"), tmp_path / "shards")
+
+
+def test_source_without_a_molecule_is_an_error(tmp_path: pathlib.Path) -> None:
+    path = written(tmp_path / "a.sdf", ["rubbish\n$$$$\n"])
+    with pytest.raises(ValueError, match=r"no molecule could be read from .*: a\.sdf: record 0.*RDKit cannot read it"):
+        prepare(sdf([path], "gap"), tmp_path / "shards", workers=1)
+    with pytest.raises(ValueError, match="no molecule could be read"):
+        prepare(sdf([written(tmp_path / "b.sdf", [])]), tmp_path / "empty", workers=1)
+    with pytest.raises(FileNotFoundError):
+        prepare(sdf([tmp_path / "absent.sdf"]), tmp_path / "absent", workers=1)
+
+
+PROGRAM = """
+import resource, sys
+from pg_tf.datasets.prepare import prepare, sdf
+if __name__ == "__main__":
+    if sys.argv[3:]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+    print("begins", flush=True)
+    prepare(sdf([sys.argv[1]], "gap", "eV"), sys.argv[2], workers=2, records_per_shard=20)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: pathlib.Path) -> Callable[..., subprocess.Popen[str]]:
+    script = written(tmp_path / "program.py", [PROGRAM])
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(script), *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+def test_killed_at_random_moments_it_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, program) -> None:
+    path = written(tmp_path / "a.sdf", records(4000))
+    prepare(sdf([path], "gap", "eV"), tmp_path / "whole", records_per_shard=20)
+    killed, done = tmp_path / "killed", 0
+    for more in (5, 60):
+        process = program(path, killed)
+        deadline = time.monotonic() + 120
+        while len(list(killed.glob("*.shard"))) < done + more and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.001)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        # Its workers end by themselves: none holds the pipe of its output any more.
+        process.communicate(timeout=60)
+        done = len(list(killed.glob("*.shard")))
+        assert not (killed / "manifest.json").exists()
+    assert 0 < done < 200
+    prepare(sdf([path], "gap", "eV"), killed, records_per_shard=20)
+    assert files_of(killed) == files_of(tmp_path / "whole")
+
+
+def test_shard_lost_by_the_disk_is_made_again(tmp_path: pathlib.Path) -> None:
+    path = written(tmp_path / "a.sdf", records(30))
+    root = tmp_path / "shards"
+    run(sdf([path], "gap", "eV"), root, records_per_shard=10)
+    whole = files_of(root)
+    (root / "manifest.json").unlink()
+    (root / "000001.shard").write_bytes(bytes(len(whole["000001.shard"])))
+    (root / "000002.shard.77.tmp").write_bytes(b"half")
+    run(sdf([path], "gap", "eV"), root, records_per_shard=10)
+    assert files_of(root) == whole
+
+
+def test_full_disk_is_an_error_that_leaves_no_half_shard_and_can_be_gone_on_from(
+    tmp_path: pathlib.Path, program
+) -> None:
+    path = written(tmp_path / "a.sdf", records(100))
+    root = tmp_path / "shards"
+    process = program(path, root, 1500)  # bytes that a file may have: the shards are larger, job.json is not
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "OSError" in errors
+    assert "File too large" in errors
+    assert [path.name for path in root.iterdir()] == ["job.json"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    assert run(sdf([path], "gap", "eV"), root, records_per_shard=20)[0].molecules == 100
+
+
+def test_manifest_tells_what_is_there(tmp_path: pathlib.Path) -> None:
+    path = written(tmp_path / "a.sdf", records(10))
+    manifest, molecules = run(sdf([path], "gap", "eV"), tmp_path / "shards")
+    assert manifest == read_manifest(tmp_path / "shards")
+    counts = molecules.composition(tuple(manifest.elements)).sum(axis=0)
+    assert list(manifest.elements.values()) == counts.tolist()
+    assert manifest.label_statistics["mean"] == pytest.approx(molecules.label_mean)
+    assert manifest.label_statistics["std"] == pytest.approx(molecules.label_std, rel=1e-5)
+    text = json.loads((tmp_path / "shards" / "manifest.json").read_text())
+    assert text["version"] == 1
+    assert text["source"]["files"][0]["name"] == "a.sdf"
