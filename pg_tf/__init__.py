@@ -37,9 +37,11 @@ __all__ = [
 _SUBMODULES = (
     "adsorption",
     "callbacks",
+    "data_service",
     "datasets",
     "dense",
     "dense_cell",
+    "distribution",
     "force_fields",
     "implicit",
     "metrics",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pg_tf.commands import prepare
+from pg_tf.commands import data_service, prepare
 from pg_tf.commands.demo import demo
 from pg_tf.commands.describe import describe
 from pg_tf.commands.evaluate import evaluate
@@ -19,6 +19,7 @@ app.add_typer(prepare.app, name="prepare")
 app.command("train")(train)
 app.command()(evaluate)
 app.command()(predict)
+app.add_typer(data_service.app, name="data-service")
 
 
 def main() -> None:
