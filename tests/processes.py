@@ -35,7 +35,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 cwd=cwd,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("LVL","3"), "CUDA_VISIBLE_DEVICES": "-1", **environment},
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", **environment},
                 start_new_session=True,
             )
 

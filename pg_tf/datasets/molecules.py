@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.datasets.source import batches_of_epochs, check_stream, epochs, shuffled
+from pg_tf.datasets.source import batches_of_epochs, check_stream, endless, epochs, shuffled
 from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
 
 
@@ -212,6 +212,8 @@ class Molecules:
                 return tf.gather(points, chosen)
             return tf.gather(points, chosen), tf.gather(labels, chosen)
 
+        if repeat and batches:
+            return endless(batches, start).map(gathered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return batches_of_epochs(stream, batches, gathered)
 
 

@@ -134,6 +134,22 @@ def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: Sequence[Any]) -> tf.
     return tf.raw_ops.RandomIndexShuffle(index=positions, seed=key, max_index=count - 1, rounds=_ROUNDS)
 
 
+def endless(units: int, first: int) -> tf.data.Dataset:
+    """An endless stream of (epoch, number of a unit in it), from the `first` unit of the whole stream on.
+
+    It springs from one range, which is what a data service can split among its workers, a unit at a time.
+
+    Args:
+      units: in an epoch, batches or windows.
+      first: counted from the first unit of epoch 0.
+    """
+    return (
+        tf.data.Dataset.range(first, tf.int64.max)
+        .map(lambda ticket: (ticket // units, ticket % units))
+        .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    )
+
+
 def batches_of_epochs(
     stream: tuple[tf.data.Dataset, int, tf.Tensor], batches: int, batch: Callable[[tf.Tensor, tf.Tensor], Any]
 ) -> tf.data.Dataset:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from pg_tf.datasets.manifest import Manifest, ShardEntry
 from pg_tf.datasets.molecules import Molecules
 from pg_tf.datasets.shards import Shard, read_columns
-from pg_tf.datasets.source import check_stream, epochs, shuffled
+from pg_tf.datasets.source import check_stream, endless, epochs, shuffled
 from pg_tf.datasets.splits import Part
 from pg_tf.elements import ElementChannels, atomic_number
 
@@ -116,7 +116,8 @@ class Shards:
         total = int(counts.sum())
         batches = total // batch_size if drop_remainder else -(-total // batch_size)
         stream = epochs(batches, shuffle=shuffle, seed=seed, repeat=repeat, start=start)
-        windows = stream[0].flat_map(_Plan(counts, batch_size, stream[2] if shuffle else None))
+        plan = _Plan(counts, batch_size, stream[2] if shuffle else None)
+        windows = plan.endless(start, batches) if repeat and batches else stream[0].flat_map(plan)
         read = _Window(self, mine, channels, stream[2] if shuffle else None)
         loaded = windows.map(read, num_parallel_calls=2, deterministic=True).prefetch(1)
         batched = loaded.scan(_nothing_left(), _rebatched(batch_size, drop_remainder)).flat_map(_sliced(batch_size))
@@ -133,21 +134,45 @@ class _Plan:
         self.counts, self.batch_size, self.seed = tf.constant(counts), batch_size, seed
 
     def __call__(self, epoch: tf.Tensor, left_out: tf.Tensor) -> tf.data.Dataset:
+        position = left_out * self.batch_size
+        files, before = self._order(epoch)
+        first, last = self._window_at(before, position), tf.size(before, tf.int64) - 1
+        return tf.data.Dataset.range(first, last + 1).map(
+            lambda w: (epoch, w, self._files(files, w), tf.maximum(position - before[w], 0), w == last)
+        )
+
+    def endless(self, start: int, batches: int) -> tf.data.Dataset:
+        """The windows of all epochs from batch `start` on, where an epoch has so many batches."""
+        epoch, left_out = divmod(start, batches)
+        position = tf.constant(left_out * self.batch_size, tf.int64)
+        _, before = self._order(tf.constant(epoch, tf.int64))
+        windows = int(before.shape[0])
+        start_window = self._window_at(before, position)
+        start_epoch, start_skip = tf.constant(epoch, tf.int64), position - before[start_window]
+
+        def window(epoch: tf.Tensor, w: tf.Tensor) -> Any:
+            files, _ = self._order(epoch)
+            begins = tf.logical_and(epoch == start_epoch, w == start_window)
+            skip = tf.where(begins, start_skip, tf.constant(0, tf.int64))
+            return epoch, w, self._files(files, w), skip, w == windows - 1
+
+        return endless(windows, epoch * windows + int(start_window)).map(window)
+
+    def _order(self, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The files in the order of an epoch, and how many molecules there are before each window."""
         number = tf.size(self.counts, tf.int64)
         files = tf.range(number)
         if self.seed is not None:
             files = shuffled(files, number, (self.seed, epoch, 1))
-        # Molecules before each file, and before each window.
-        before = tf.cumsum(tf.gather(self.counts, files), exclusive=True)[::WINDOW_SHARDS]
-        position = left_out * self.batch_size
-        first = tf.reduce_sum(tf.cast(before <= position, tf.int64)) - 1
-        last = tf.size(before, tf.int64) - 1
+        return files, tf.cumsum(tf.gather(self.counts, files), exclusive=True)[::WINDOW_SHARDS]
 
-        def window(w: tf.Tensor) -> Any:
-            chosen = files[w * WINDOW_SHARDS : (w + 1) * WINDOW_SHARDS]
-            return epoch, w, chosen, tf.maximum(position - before[w], 0), w == last
+    @staticmethod
+    def _window_at(before: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.cast(before <= position, tf.int64)) - 1
 
-        return tf.data.Dataset.range(first, last + 1).map(window)
+    @staticmethod
+    def _files(files: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+        return files[window * WINDOW_SHARDS : (window + 1) * WINDOW_SHARDS]
 
 
 class _Window:
