@@ -15,5 +15,6 @@ CASES = (
     "threads",
     "levels",
     "pipeline",
+    "formats",
     "inversion",
 )

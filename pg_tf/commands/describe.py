@@ -27,7 +27,7 @@ def describe(
         from pg_tf.report import Section, write_report
 
         found = variety(load(source, split, label=label, in_memory=False))
-        console = Console(highlight=False)
+        console = Console(highlight=False, width=max(Console().width, 110))  # no figure is cut off
         tables = {"Distributions": found.distributions(), "Elements": found.elements()}
         for title, rows in tables.items():
             table = Table(*rows[0], title=title)

@@ -119,7 +119,8 @@ def test_random_split_is_disjoint_complete_and_the_same_in_memory(folder: pathli
 
 def test_order_of_the_stream_does_not_follow_the_files(folder: pathlib.Path) -> None:
     order = flat(stream(stored(folder), shuffle=True, seed=9))
-    assert abs(stats.spearmanr(NUMBERS, order).statistic) < 5 / len(NUMBERS) ** 0.5
+    # As for a random order of the 101 files: what is within them adds nothing.
+    assert abs(stats.spearmanr(NUMBERS, order).statistic) < 4 / 101**0.5
     # A window holds 16 of 100 files: more than 9 in 10 neighbours are of different files, and far apart.
     assert np.median(np.abs(np.diff(order))) > len(NUMBERS) / 6
 

@@ -11,6 +11,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import threading
 import zlib
 from collections import Counter
@@ -275,8 +276,8 @@ def _finish(recipe: Recipe, job: dict[str, Any], root: Path, splits: list[str], 
 
 def _reason(text: str) -> str:
     """What a reason has in common with others: without what is quoted or counted in it."""
-    words = ["N" if word.strip(".,:;").lstrip("-").isdigit() else word for word in text.split("'")[0].split()]
-    return " ".join(words)[:80]
+    unquoted = re.sub(r"(?<!\w)'[^']*'", "...", text)
+    return re.sub(r"-?\b\d[\d.]*\b", "N", unquoted)[:120]
 
 
 def _summary(path: Path, split: str) -> dict[str, Any]:

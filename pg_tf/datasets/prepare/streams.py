@@ -13,7 +13,8 @@ from typing import IO, cast
 
 from pg_tf.datasets._collect import Path
 
-_BLOCK = 1 << 20
+# What is lost before the place where a file is damaged is less than this.
+_BLOCK = 1 << 14
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
 
 
@@ -67,7 +68,8 @@ def delimited(stream: IO[bytes], end: re.Pattern[bytes]) -> Iterator[bytes]:
     """
     pending = b""
     searched = 0
-    while block := stream.read(_BLOCK):
+    read = getattr(stream, "read1", stream.read)  # what there is, before an error in what follows
+    while block := read(_BLOCK):
         pending += block
         done = 0
         for match in end.finditer(pending, searched):
