@@ -17,7 +17,6 @@ import argparse
 import collections
 import itertools
 import multiprocessing
-import os
 import pathlib
 import random
 from typing import Any, NamedTuple
@@ -27,6 +26,8 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDetermineBonds, rdDistGeom, rdForceFieldHelpers, rdMolDescriptors
 from rdkit.Chem.Scaffolds import MurckoScaffold
 from sample_chemistry import candidates
+
+from pg_tf.datasets.xtb import homo_lumo_gap
 
 SAMPLE = pathlib.Path(__file__).resolve().parents[1] / "pg_tf" / "datasets" / "sample.npz"
 SEED = 2022
@@ -38,7 +39,6 @@ LARGEST_SCAFFOLD = 0.08  # share of all molecules
 # only its share.
 GAP_RANGE, GAP_BIN, FULLEST_BIN = (0.5, 7.0), 0.5, 0.125
 COORDINATE_UNIT = 0.001  # Å
-EV_PER_HARTREE, ANGSTROM_PER_BOHR = 27.211386245988, 0.529177210903  # CODATA 2018
 
 
 class Record(NamedTuple):
@@ -72,20 +72,6 @@ def record(smiles: str) -> Record | str:
         return f"GFN2-xTB: {error}"
     Chem.AssignStereochemistryFrom3D(molecule)
     return Record(Chem.MolToSmiles(Chem.RemoveHs(molecule)), atomic_numbers, coords, gap)
-
-
-def homo_lumo_gap(atomic_numbers: np.ndarray, coords: np.ndarray) -> float:
-    """GFN2-xTB gap in eV of a closed-shell molecule, coordinates in Å."""
-    # One thread: the molecules are small, and sums are then always taken in the same order. Read at import.
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    from tblite.interface import Calculator
-
-    calculator = Calculator("GFN2-xTB", atomic_numbers, coords / ANGSTROM_PER_BOHR)
-    calculator.set("verbosity", 0)
-    result = calculator.singlepoint()
-    energies, occupations = result.get("orbital-energies"), result.get("orbital-occupations")
-    occupied = round(occupations.sum() / 2)
-    return float(energies[occupied] - energies[occupied - 1]) * EV_PER_HARTREE
 
 
 def make(path: pathlib.Path, jobs: int) -> None:

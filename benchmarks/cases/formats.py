@@ -85,7 +85,7 @@ def prepare(task: dict[str, Any]) -> Prepared:
         z=numbers.astype(np.uint8),
         pos=workload.coords,
         offsets=workload.row_splits,
-        y=molecules.labels,
+        y=np.zeros(count),
     )
     root = folder / f"shards-{count}-{os.getpid()}"
     make_shards(npz([folder / "flat.npz"], "y"), root)

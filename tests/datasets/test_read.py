@@ -242,10 +242,25 @@ def test_table_without_rows_is_an_error(written) -> None:
 
 
 def test_unknown_suffix_and_missing_file_are_errors(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match=r"path: molecules\.xyz must end in \.sdf, \.sd, \.csv"):
-        read_molecules("molecules.xyz")
+    with pytest.raises(ValueError, match=r"path: molecules\.mol must end in \.sdf, \.sd, \.csv"):
+        read_molecules("molecules.mol")
     with pytest.raises(FileNotFoundError):
         read_molecules(tmp_path / "absent.sdf")
+
+
+def test_xyz_frames_and_npz_arrays_are_read_as_they_are_prepared(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("ase", reason="ASE is not installed")
+    frames = tmp_path / "frames.xyz"
+    frames.write_text("1\nProperties=species:S:1:pos:R:3 gap=2.5\nO 1 2 3\n1\n\nO 1 2\n")
+    molecules = read_with_one_warning(frames)
+    assert (molecules.coords.tolist(), molecules.labels.tolist()) == ([[1, 2, 3]], [2.5])
+    arrays = tmp_path / "arrays.npz"
+    np.savez(arrays, z=[8, 1], pos=[[0, 0, 0], [0, 0, 1]], offsets=[0, 1, 2], gap=[1.5, 2.5])
+    molecules = read_molecules(arrays, "gap")
+    assert (molecules.atomic_numbers.tolist(), molecules.labels.tolist()) == ([8, 1], [1.5, 2.5])
+    np.savez(arrays, z=[8, 1], pos=[[0, 0, 0]], offsets=[0, 1, 2])
+    with pytest.raises(ValueError, match="do not fit each other"):
+        read_molecules(arrays)
 
 
 @needs_shared
