@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import _library
+from pg_tf import _energy_grid
 from pg_tf import box as boxes
+from pg_tf import cell as cells
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms
 from pg_tf.elements import SYMBOLS, atomic_number
 from pg_tf.force_fields import PROBES, UFF, ForceField, Probe
-from pg_tf.voxelize import _check_grid_shape
-
-_ops = _library.load()
+from pg_tf.voxelize import _check_grid_shape, _use_op
 
 LARGEST_ENERGY = 1e24
 """The largest `max_energy`, K: a probe within a hundredth of sigma of an atom. Derivatives there still fit float32."""
@@ -43,6 +42,7 @@ def lennard_jones(
     max_energy: float | None = 1e6,
     dtype: Any = "float32",
     with_gradient: bool = False,
+    implementation: str = "auto",
 ) -> Any:
     """The energy of a probe at the centre of each voxel,
 
@@ -86,15 +86,20 @@ def lennard_jones(
       dtype: of the results, and of the arithmetic: float32 or float64. Coordinates, cells and boxes are taken in
         float64 either way.
       with_gradient: also returns the gradient of the energy to the place of the probe; the force is its negative.
+      implementation: "op" is the compiled CPU kernel. "dense" is made of TensorFlow's own ops: slower by orders of
+        magnitude on a CPU, as it looks at all pairs, but it runs under XLA and on accelerators (padded or single
+        structures only, under XLA), where bad values cannot raise: they make the grid NaN. Its arithmetic is float64
+        whatever `dtype` is. "auto" is "dense" inside `tf.function(jit_compile=True)` and "op" elsewhere.
 
     Returns:
       Energies in K (divided by Boltzmann's constant), `[nx, ny, nz]`, with a leading batch axis unless `coords` is a
       single structure; 0 where no atom is within the cutoff. With `with_gradient` a pair with gradients in K/Å,
       `[..., nx, ny, nz, 3]`, Cartesian, 0 where the energy is clamped.
-      The energy is differentiable once with respect to coords, sigma, epsilon, weights, the probe, the box and the
-      cell. The derivative to the cell is at fixed Cartesian coords; that at fixed fractional ones comes of `coords =
-      fractional @ cell` under the same tape. Derivatives take no notice of jumps at the cutoff, and are 0 where the
-      energy is clamped.
+      Both are differentiable to any order with respect to coords, sigma, epsilon, weights, the probe, the box and the
+      cell; what the op does not know, second derivatives and those of the gradient, goes through the dense form. The
+      derivative to the cell is at fixed Cartesian coords; that at fixed fractional ones comes of `coords =
+      pg_tf.to_cartesian(fractional, cell)` under the same tape. Derivatives take no notice of jumps at the cutoff, and
+      are 0 where the energy is clamped.
 
     Raises:
       ValueError: if a shape, name or static value does not fit, or an element has no parameters.
@@ -104,6 +109,7 @@ def lennard_jones(
     """
     shape = _check_grid_shape(grid_shape)
     dtype = _check_dtype(dtype)
+    use_op = _use_op(implementation)
     layout, xyz = flat_atoms("coords", coords, 3, tf.float64)
     if atomic_numbers is not None:
         numbers = layout.flat("atomic_numbers", as_tensor("atomic_numbers", atomic_numbers, tf.int32), ())
@@ -113,27 +119,29 @@ def lennard_jones(
     pair_sigma, pair_epsilon = _pair_parameters(
         layout, numbers, probe, force_field, sigma, epsilon, mixing, pairs, weights
     )
-    flags = _check_periodic(periodic, cell)
-    lattice = tf.eye(3, batch_shape=[1], dtype=tf.float64) if cell is None else _cell(cell, layout)
+    flags = cells.check_periodic(periodic, default=cell is not None)
+    if any(flags) and cell is None:
+        raise ValueError("periodic: a structure can only repeat along the vectors of a cell; give cell as well")
+    lattice = tf.eye(3, batch_shape=[1], dtype=tf.float64) if cell is None else cells.batched(cell, layout, tf.float64)
     origin, edges = _grid_frame(box, cell, lattice, coords, numbers, layout)
-    energy, gradient = _ops.pg_tf_lennard_jones(
+    energy, gradient = (_energy_grid.by_op if use_op else _energy_grid.by_dense)(
         xyz,
         pair_sigma,
         pair_epsilon,
-        layout.row_splits,
+        layout,
         origin,
         edges,
         lattice,
         as_tensor("cutoff", cutoff, tf.float64),
         as_tensor("max_energy", LARGEST_ENERGY if max_energy is None else max_energy, tf.float64),
-        T=dtype,
+        dtype=dtype,
         grid_shape=shape,
         periodic=flags,
         shift=shift,
         with_gradient=with_gradient,
     )
     energy = layout.batch(energy)
-    return (energy, layout.batch(_first_order_only(gradient))) if with_gradient else energy
+    return (energy, layout.batch(gradient)) if with_gradient else energy
 
 
 def _check_dtype(dtype: Any) -> tf.DType:
@@ -144,27 +152,6 @@ def _check_dtype(dtype: Any) -> tf.DType:
     if result not in (tf.float32, tf.float64):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
     return result
-
-
-def _check_periodic(periodic: Any, cell: Any) -> list[bool]:
-    flags = np.asarray(cell is not None if periodic is None else periodic)
-    if flags.dtype != bool or flags.shape not in ((), (3,)):
-        raise ValueError(f"periodic must be a flag or three flags, got {periodic!r}")
-    result = np.broadcast_to(flags, 3).tolist()
-    if any(result) and cell is None:
-        raise ValueError("periodic: a structure can only repeat along the vectors of a cell; give cell as well")
-    return result
-
-
-def _cell(cell: Any, layout: AtomLayout) -> tf.Tensor:
-    cell = as_tensor("cell", cell, tf.float64)
-    if cell.shape.rank not in (2, 3) or not cell.shape[-2:].is_compatible_with([3, 3]):
-        raise ValueError(f"cell must have shape [3, 3] or [molecules, 3, 3], got {describe(cell)}")
-    if cell.shape.rank == 3 and layout.batch_size is not None and cell.shape[0] not in (1, layout.batch_size, None):
-        raise ValueError(
-            f"cell must be one for all or one for each of the {layout.batch_size} molecules, got {describe(cell)}"
-        )
-    return tf.reshape(cell, [-1, 3, 3])
 
 
 def _grid_frame(
@@ -273,49 +260,3 @@ def _geometric_mean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     refuse."""
     product = a * b
     return tf.where(product != 0, tf.sqrt(tf.where(product != 0, product, 1)), 0)
-
-
-@tf.custom_gradient
-def _first_order_only(values: tf.Tensor) -> Any:
-    def gradient(*_: tf.Tensor) -> Any:
-        raise NotImplementedError(
-            "lennard_jones: the gradient that with_gradient returns cannot be differentiated; the energy can"
-        )
-
-    return tf.identity(values), gradient
-
-
-@tf.RegisterGradient("PgTf>LennardJones")
-def _lennard_jones_gradient(op: tf.Operation, to_energy: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor | None]:
-    _, _, _, row_splits, origin, edges, cell, _, max_energy = op.inputs
-    inside = tf.abs(op.outputs[0]) < tf.cast(max_energy, to_energy.dtype)
-    to_coords, to_sigma, to_epsilon, to_edges, to_cell = _ops.pg_tf_lennard_jones_grad(
-        *op.inputs[:8],
-        tf.where(inside, to_energy, 0),
-        periodic=op.get_attr("periodic"),
-        shift=op.get_attr("shift"),
-    )
-
-    def of_molecule(per_atom: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-        batch_size = tf.shape(row_splits)[0] - 1
-        molecule = tf.repeat(tf.range(batch_size), row_splits[1:] - row_splits[:-1])
-        values = tf.math.unsorted_segment_sum(per_atom, molecule, batch_size)
-        one_for_all = tf.shape(like)[0] != batch_size
-        return tf.cond(one_for_all, lambda: tf.reduce_sum(values, axis=0, keepdims=True), lambda: values)
-
-    return [
-        to_coords,
-        to_sigma,
-        to_epsilon,
-        None,
-        of_molecule(-to_coords, origin),
-        of_molecule(to_edges, edges),
-        of_molecule(to_cell, cell),
-        None,
-        None,
-    ]
-
-
-@tf.RegisterGradient("PgTf>LennardJonesGrad")
-def _no_second_gradient(op: tf.Operation, *_: tf.Tensor) -> Any:
-    raise NotImplementedError("lennard_jones: only first derivatives are known")

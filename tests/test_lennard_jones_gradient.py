@@ -170,21 +170,3 @@ def test_gradients_of_a_batch_are_those_of_its_structures(one_for_all: bool, rng
     assert np.allclose(to_coords, np.stack(expected_coords), rtol=1e-12)
     assert np.allclose(to_cell, sum(expected_cell) if one_for_all else np.stack(expected_cell), rtol=1e-12)
     assert not to_coords[1, 2].numpy().any()
-
-
-def test_second_derivatives_are_refused_by_name() -> None:
-    coords = tf.constant([[1.0, 2.0, 3.0]], tf.float64)
-    options = {"atomic_numbers": [8], "cell": 5 * np.eye(3), "grid_shape": 3}
-    with tf.GradientTape() as outer:
-        outer.watch(coords)
-        with tf.GradientTape() as inner:
-            inner.watch(coords)
-            total = tf.reduce_sum(pg_tf.lennard_jones(coords, **options))
-        first = inner.gradient(total, coords)
-    with pytest.raises(NotImplementedError, match="only first derivatives"):
-        outer.gradient(first, coords)
-    with tf.GradientTape() as tape:
-        tape.watch(coords)
-        slope = pg_tf.lennard_jones(coords, **options, with_gradient=True)[1]
-    with pytest.raises(NotImplementedError, match="cannot be differentiated"):
-        tape.gradient(slope, coords)
