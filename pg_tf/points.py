@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 from pg_tf import _library
 from pg_tf._atoms import as_tensor, flat_atoms
 from pg_tf.box import Box
-from pg_tf.voxelize import voxelize
+from pg_tf.voxelize import _under_xla, voxelize
 
 _ops = _library.load()
 
@@ -73,10 +74,16 @@ def split_points(points: Any) -> tuple[Any, Any]:
 
     Raises:
       ValueError: if the shape does not fit.
-      tf.errors.InvalidArgumentError: if a channel is not a whole number.
+      tf.errors.InvalidArgumentError: if a channel is not a whole number. Under XLA the atom's coordinates become NaN.
     """
     layout, flat = flat_atoms("points", points, 4)
-    coords, channels = _ops.pg_tf_split_points(flat, layout.row_splits)
+    if _under_xla():
+        # Where errors cannot be raised, what the op refuses becomes NaN, and so does the grid.
+        valid = (flat[:, 0] == tf.round(flat[:, 0])) & (tf.abs(flat[:, 0]) < 2.0**31)
+        channels = tf.cast(tf.where(valid, flat[:, 0], 0), tf.int32)
+        coords = tf.where(valid[:, tf.newaxis], flat[:, 1:], math.nan)
+    else:
+        coords, channels = _ops.pg_tf_split_points(flat, layout.row_splits)
     return layout.unflatten(coords), layout.unflatten(channels)
 
 
