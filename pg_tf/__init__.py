@@ -4,10 +4,12 @@ import importlib
 from typing import Any
 
 from pg_tf.augment import augment, random_motion
+from pg_tf.augment_crystals import augment_crystals, random_lattice_rotation, random_shift, random_strain
 from pg_tf.box import Box, bounding_box, centered_box, principal_axes
 from pg_tf.cell import to_cartesian, to_fractional, wrap
 from pg_tf.elements import ElementChannels
 from pg_tf.inversion import Inversion, grid_to_coords
+from pg_tf.lattice_symmetry import lattice_operations
 from pg_tf.lennard_jones import lennard_jones
 from pg_tf.points import Voxelizer, coord_to_grid, split_points
 from pg_tf.voxelize import simd_levels, voxelize
@@ -18,13 +20,18 @@ __all__ = [
     "Inversion",
     "Voxelizer",
     "augment",
+    "augment_crystals",
     "bounding_box",
     "centered_box",
     "coord_to_grid",
     "grid_to_coords",
+    "lattice_operations",
     "lennard_jones",
     "principal_axes",
+    "random_lattice_rotation",
     "random_motion",
+    "random_shift",
+    "random_strain",
     "simd_levels",
     "split_points",
     "to_cartesian",
@@ -41,6 +48,7 @@ _SUBMODULES = (
     "datasets",
     "dense",
     "dense_cell",
+    "dense_lennard_jones",
     "distribution",
     "force_fields",
     "implicit",
