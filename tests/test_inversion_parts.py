@@ -10,7 +10,8 @@ from pg_tf.inversion.invert import _exponents
 from pg_tf.inversion.least_squares import Free, normal_matrix, refine
 from pg_tf.inversion.problem import Atoms, Problem
 from pg_tf.inversion.seeds import persistent_peaks
-from pg_tf.inversion.sharpen import Sharpener
+from pg_tf.inversion.sharpen import SeparableSharpener
+from pg_tf.inversion.space import Orthogonal
 from tests.tolerances import NUMERIC_GRADIENT
 
 
@@ -26,7 +27,7 @@ def problem_of(coords, *, sigma=0.4, scale=1.0, shape=(9, 10, 11), lengths=(4.0,
         np.full(2, scale),
         np.zeros((2, len(exponents))),
     )
-    empty = Problem(np.zeros((2, *shape)), lengths, exponents)
+    empty = Problem(np.zeros((2, *shape)), Orthogonal(lengths), exponents)
     return dataclasses.replace(empty, grids=-empty.residual(atoms)), atoms
 
 
@@ -84,7 +85,7 @@ def test_descent_ends_at_the_truth_with_everything_free(coords, rng):
 def test_sharpened_noise_is_as_predicted(rng):
     shape, lengths = (16, 16, 16), np.full((2, 3), 7.0)
     noise = np.array([0.001, 0.01])
-    sharpener = Sharpener.of(
+    sharpener = SeparableSharpener.of(
         shape, lengths, np.full(2, 0.4), np.ones(2), noise=noise, num_atoms=np.full(2, 10.0), reach=0.0
     )
     sharp = sharpener(rng.normal(size=(2, *shape)) * noise[:, np.newaxis, np.newaxis, np.newaxis])
@@ -97,9 +98,9 @@ def test_merged_atoms_show_as_two_peaks_once_sharpened():
     # 1.6 sigma apart: below 2 sigma two equal Gaussians have one peak.
     problem, _ = problem_of([[2.0, 2.0, 2.0], [2.0, 2.0, 2.8]], sigma=0.5, shape=(20, 20, 20), lengths=(5.0, 5.0, 5.0))
     assert len(persistent_peaks(problem.grids, np.zeros(2)).grid) == 2  # one in each grid
-    sharpener = Sharpener.of(
+    sharpener = SeparableSharpener.of(
         problem.shape,
-        problem.lengths,
+        problem.space.lengths,
         np.full(2, 0.5),
         np.ones(2),
         noise=np.full(2, 1e-8),
@@ -113,9 +114,9 @@ def test_merged_atoms_show_as_two_peaks_once_sharpened():
 
 def test_white_noise_is_told_from_structure(rng, coords):
     problem, atoms = problem_of(coords, shape=(20, 20, 20))
-    sharpener = Sharpener.of(
+    sharpener = SeparableSharpener.of(
         problem.shape,
-        problem.lengths,
+        problem.space.lengths,
         atoms.sigma,
         atoms.scale,
         noise=np.full(2, 1e-3),
@@ -135,5 +136,5 @@ def test_white_noise_is_told_from_structure(rng, coords):
 def test_noise_is_known_before_the_atoms_are(rng, coords):
     problem, _ = problem_of(coords, shape=(24, 24, 24), lengths=(9.0, 9.0, 9.0))
     noisy = problem.grids + rng.normal(scale=1e-3, size=problem.grids.shape)
-    np.testing.assert_allclose(evidence.noise_level(noisy, 1e-7), 1e-3, rtol=0.15)
-    assert (evidence.noise_level(problem.grids, 1e-7) < 1e-5).all()
+    np.testing.assert_allclose(evidence.noise_level(dataclasses.replace(problem, grids=noisy), 1e-7), 1e-3, rtol=0.15)
+    assert (evidence.noise_level(problem, 1e-7) < 1e-5).all()

@@ -258,7 +258,7 @@ def test_number_of_atoms_can_be_given():
         ({"sigma": 0.0}, "sigma must be finite and greater than 0, got 0.0"),
         ({"weights": [1.0, 1.0]}, "weights must be a scalar or one for each of the 1 channels"),
         ({"weights": np.inf}, "weights must be finite and greater than 0, got inf"),
-        ({"box": None}, "box must be a pg_tf.Box"),
+        ({"box": None}, "box, cell: one of them must be given"),
         ({"box": ([0.0] * 2, [4.0] * 3)}, r"box: origin must have shape \[3\]"),
         ({"num_atoms": [1, 2]}, r"num_atoms must be whole numbers of at least 0 of shape \[1\]"),
         ({"num_atoms": [-1]}, "num_atoms must be whole numbers"),

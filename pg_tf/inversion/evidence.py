@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
 from scipy.special import erfinv
 
 from pg_tf.inversion.factors import Array
 from pg_tf.inversion.least_squares import Free, normal_matrix
 from pg_tf.inversion.problem import Atoms, Problem
 from pg_tf.inversion.sharpen import Sharpener
+from pg_tf.inversion.space import waves
 
 # Standard deviations that white noise is not expected to reach anywhere in a grid.
 SIGNIFICANT = 5.5
@@ -19,23 +21,42 @@ SIGNIFICANT = 5.5
 # Above this standard deviation of an atom's amplitude, atoms cannot be told from noise.
 _FAINTEST = 0.2
 
+# The part of all waves that is short enough to show no atoms.
+_SHORT_WAVES = 0.1
 
-def noise_level(grids: Array, rounding: float) -> Array:
-    """Standard deviation of white noise in grids `[K, nx, ny, nz]`, before anything is known of their atoms: `[K]`.
 
-    What is left by second differences along all axes, where it is smallest: most of a box is empty.
+def noise_level(problem: Problem, rounding: float) -> Array:
+    """Standard deviation of white noise in grids, before anything is known of their atoms: `[K]`.
+
+    Where every face is open, or some are: what is left by second differences along all axes, where it is smallest, for
+    most of a box is empty. A crystal is not; but without faces a grid is the sum of its waves, and of the shortest of
+    them a Gaussian has none.
 
     Args:
       rounding: of the grid's numbers, relative to the largest voxel; the level is not below.
     """
+    grids = problem.grids
+    largest = np.abs(grids).max(axis=(1, 2, 3), initial=0)
+    level = _noise_of_short_waves(problem) if problem.space.closed else _noise_of_empty_space(grids)
+    return np.maximum(level, rounding * largest) + np.finfo(np.float32).tiny
+
+
+def _noise_of_empty_space(grids: Array) -> Array:
     rough, norm = grids, 1.0
     for axis in (1, 2, 3):
         if grids.shape[axis] >= 3:
             rough, norm = np.diff(rough, 2, axis=axis), norm * np.sqrt(6)
     part = 0.25
     quantile = np.quantile(np.abs(rough).reshape(len(grids), -1), part, axis=1) / norm
-    largest = np.abs(grids).max(axis=(1, 2, 3), initial=0)
-    return np.maximum(quantile / (np.sqrt(2) * erfinv(part)), rounding * largest) + np.finfo(np.float32).tiny
+    return quantile / (np.sqrt(2) * erfinv(part))
+
+
+def _noise_of_short_waves(problem: Problem) -> Array:
+    power = np.abs(scipy.fft.rfftn(problem.grids, axes=(1, 2, 3))) ** 2 / problem.grids[0].size
+    _, wave_numbers = waves(problem.space.vectors, problem.shape)
+    shortest = wave_numbers >= np.quantile(wave_numbers, 1 - _SHORT_WAVES, axis=(1, 2, 3), keepdims=True)
+    # The power of a wave is distributed exponentially.
+    return np.sqrt([np.median(p[s]) / np.log(2) for p, s in zip(power, shortest, strict=True)])
 
 
 def residual_noise(residuals: Array) -> Array:
@@ -96,10 +117,10 @@ def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array) ->
 def support(problem: Problem, atoms: Atoms, residuals: Array) -> tuple[Array, Array]:
     """What each atom is good for: by how much sum r^2 would grow without it, all others as they are, `[K, A]`; and what
     a lone and right atom in the middle of the box is good for, `[K]`. Two atoms where there is one have about 0."""
-    norm = problem.norms(atoms) * atoms.scale[:, np.newaxis] ** 2
+    norm = problem.columns(atoms).norms() * atoms.scale[:, np.newaxis] ** 2
     grown = norm + 2 * atoms.scale[:, np.newaxis] * problem.overlap(atoms, residuals)
     middle = atoms.padded(1)
     middle = dataclasses.replace(
-        middle, coords=problem.lengths[:, np.newaxis] / 2, present=np.ones_like(middle.present)
+        middle, coords=problem.space.middle[:, np.newaxis], present=np.ones_like(middle.present)
     )
-    return np.where(atoms.present, grown, np.inf), problem.norms(middle)[:, 0] * atoms.scale**2
+    return np.where(atoms.present, grown, np.inf), problem.columns(middle).norms()[:, 0] * atoms.scale**2

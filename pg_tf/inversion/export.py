@@ -1,9 +1,9 @@
-"""Found atoms as XYZ text and as RDKit molecules."""
+"""Found atoms as XYZ text, RDKit molecules and structures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from rdkit.Chem import rdDetermineBonds
 from rdkit.Geometry import Point3D
 
 from pg_tf.elements import ElementChannels, atomic_number
+
+if TYPE_CHECKING:
+    from pg_tf.structures import Structure
 
 # RDKit tries combinations of valences; molecules of drug size need some hundred of them.
 _MOST_COMBINATIONS = 100_000
@@ -78,6 +81,33 @@ def to_rdkit(points: Any, elements: ElementChannels | Sequence[str], charge: int
         f"points: RDKit finds no bonds for {_formula(symbols)} with charge {charge} "
         f"({str(failures[0]).splitlines()[0]}); check the charge, and whether atoms are missing or misplaced"
     ) from failures[0]
+
+
+def to_structure(
+    points: Any,
+    elements: ElementChannels | Sequence[str],
+    cell: Any,
+    periodic: tuple[bool, bool, bool] = (True, True, True),
+    name: str = "",
+) -> Structure:
+    """One `pg_tf.structures.Structure`, which `pg_tf.structures.to_ase` and ASE write to CIF and other files.
+
+    Args:
+      points: as in `to_xyz`.
+      elements: as in `to_xyz`.
+      cell: `[3, 3]`, rows are lattice vectors, Å. It has no place: only its vectors count.
+      periodic: along which of them the structure repeats; a structure without any has no cell.
+      name: a title.
+
+    Raises:
+      ValueError: as `to_xyz`.
+    """
+    from pg_tf.structures import Structure  # with its readers, which few inversions need
+
+    symbols, coords = _atoms(points, elements)
+    numbers = np.array([atomic_number(symbol) for symbol in symbols], np.int32)
+    lattice = np.asarray(cell, np.float64) if any(periodic) else None
+    return Structure(numbers, coords, lattice, periodic, name=name)
 
 
 def _orders(numbers: list[int]) -> list[npt.NDArray[np.int64]]:

@@ -12,10 +12,9 @@ import numpy.typing as npt
 import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
-from pg_tf import box as boxes
-from pg_tf._atoms import AtomLayout
 from pg_tf.inversion import evidence, solver
 from pg_tf.inversion.factors import Array
+from pg_tf.inversion.frame import Frame
 from pg_tf.inversion.least_squares import Free
 from pg_tf.inversion.problem import Atoms, Problem
 from pg_tf.inversion.result import Inversion
@@ -33,8 +32,10 @@ _ROUNDING = 1e-7
 def grid_to_coords(
     grid: Any,
     *,
-    box: Any,
     sigma: Any,
+    box: Any = None,
+    cell: Any = None,
+    periodic: Any = None,
     weights: Any = None,
     num_atoms: Any = None,
     data_format: str = "channels_first",
@@ -60,18 +61,27 @@ def grid_to_coords(
         found = pg_tf.grid_to_coords(grid, box=box, sigma=0.4)
         found.points, found.converged
 
+        grid = pg_tf.voxelize(crystal.coords, channels, num_channels=2, cell=crystal.cell, grid_shape=48, sigma=0.35)
+        found = pg_tf.grid_to_coords(grid, cell=crystal.cell, sigma=0.35)
+        found.fractional, found.to_structure(("Na", "Cl"))
+
     Args:
       grid: `[C, nx, ny, nz]` or `[B, C, nx, ny, nz]` (channels_last: C in the end). All atoms of a channel have the
         same sigma and weight. Of a half-precision grid keep the dtype: it tells how coarse the numbers are.
-      box: the `Box` it was made with, or `(origin, lengths)` in Å: `[3]`, or `[B, 3]` for a batch.
       sigma: standard deviation of the Gaussians, Å: a scalar or one for each channel `[C]`.
+      box: the `Box` it was made with, or `(origin, lengths)` in Å: `[3]`, or `[B, 3]` for a batch. Of a window into a
+        crystal, made with box and cell, the box alone: that grid repeats along no axis.
+      cell: instead of a box, the lattice vectors along which the voxels lie, as rows, Å: `[3, 3]`, or `[B, 3, 3]`.
+      periodic: along which of the three vectors of the box or cell the structure repeats, as in `pg_tf.voxelize`: a flag
+        or three. None: all of a cell, none of a box.
       weights: integral of an atom, 1 if None: a scalar or one for each channel `[C]`.
       num_atoms: number of atoms in each channel, `[C]` or `[B, C]`; None finds it.
       data_format: "channels_first" or "channels_last".
       fit_sigma: also fits the sigma of each channel, starting from the one given: for grids that a network has blurred.
       fit_scale: also fits a factor to the weights of each channel: for grids that were normalised otherwise.
       fit_background: also fits a polynomial to each channel: "constant", "linear" or "quadratic".
-      seeds: "op", pg_tf's persistent homology, or "cripser", the same pairs from the package of that name.
+      seeds: "op", pg_tf's persistent homology, or "cripser", the same pairs from the package of that name, which knows
+        no periodic axes.
       optimizer: None for Levenberg-Marquardt, or any Keras optimizer, for the paper's plain descent from the seeds.
       max_steps: of one descent; None is 30, or 600 with an optimizer.
       max_repairs: rounds in which atoms are added, moved and dropped; 0 with an optimizer.
@@ -82,17 +92,21 @@ def grid_to_coords(
       An `Inversion`.
 
     Raises:
-      ValueError: if a shape does not fit, a number is not finite or out of range, or the box is missing.
+      ValueError: if a shape does not fit, a number is not finite or out of range, box and cell are both missing or
+        both given, or one of them has no volume.
     """
     values, single, rounding = _grids(grid, data_format)
     batch_size, num_channels = values.shape[:2]
     sigmas = _per_channel("sigma", sigma, num_channels)
     integrals = _per_channel("weights", 1.0 if weights is None else weights, num_channels)
     counts = _atom_counts(num_atoms, batch_size, num_channels)
-    origin, lengths, rotation = _box(box, batch_size)
+    frame = Frame.of(box, cell, periodic, batch_size)
+    frame.check_sigma(sigmas, values.shape[2:])
     exponents = _exponents(fit_background)
     if seeds not in ("op", "cripser"):
         raise ValueError(f"seeds must be 'op' or 'cripser', got {seeds!r}")
+    if seeds == "cripser" and any(frame.space.periodic):
+        raise ValueError("seeds: 'cripser' finds no peaks across periodic faces; leave out seeds")
     if optimizer is not None and (fit_sigma or fit_scale or fit_background):
         raise ValueError(
             "an optimizer fits coordinates only: leave out optimizer, or fit_sigma, fit_scale, fit_background"
@@ -109,7 +123,8 @@ def grid_to_coords(
         seeds,
     )
 
-    problem = Problem(values.reshape(-1, *values.shape[2:]), np.repeat(lengths, num_channels, axis=0), exponents)
+    structure_of_grid = np.repeat(np.arange(batch_size), num_channels)
+    problem = Problem(values.reshape(-1, *values.shape[2:]), frame.space[structure_of_grid], exponents)
     size = len(problem.grids)
     start = Atoms(
         np.zeros((size, 1, 3)),
@@ -127,12 +142,13 @@ def grid_to_coords(
     def single_or_batch(value: Any) -> Any:
         return value[0] if single else value
 
-    points, uncertainty = _ragged(
-        solution.atoms, uncertainty_of_atoms, batch_size, num_channels, origin, rotation, values.dtype
+    points, fractional, uncertainty = _ragged(
+        solution.atoms, uncertainty_of_atoms, batch_size, num_channels, frame, values.dtype
     )
     scale = solution.atoms.scale / start.scale
     return Inversion(
         points=single_or_batch(points),
+        fractional=single_or_batch(fractional),
         uncertainty=single_or_batch(uncertainty),
         converged=single_or_batch(per_channel(solution.explained).all(axis=1)),
         loss=single_or_batch(_ratio(per_channel(solution.loss).sum(axis=1), per_channel(energy).sum(axis=1))),
@@ -142,6 +158,8 @@ def grid_to_coords(
         sigma=single_or_batch(per_channel(solution.atoms.sigma)),
         scale=single_or_batch(per_channel(scale)),
         background=single_or_batch(per_channel(solution.atoms.background)),
+        cell=single_or_batch(frame.cell),
+        periodic=frame.space.periodic,
     )
 
 
@@ -189,23 +207,19 @@ def _ragged(
     uncertainty: Array,
     batch_size: int,
     num_channels: int,
-    origin: Array,
-    rotation: Array | None,
+    frame: Frame,
     dtype: npt.DTypeLike,
-) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-    """Points and uncertainties of each molecule, in the caller's frame."""
+) -> list[tf.RaggedTensor]:
+    """Points, fractional coordinates and uncertainties of each molecule, in the caller's frame."""
     grid, atom = np.nonzero(atoms.present)
     molecule, channel = np.divmod(grid, num_channels)
-    coords = atoms.coords[grid, atom]
-    if rotation is not None:
-        coords = np.einsum("nij,ni->nj", rotation[molecule], coords)
-    coords = coords + origin[molecule]
+    coords, fractional = frame.placed(atoms.coords[grid, atom], molecule)
     splits = np.searchsorted(molecule, np.arange(batch_size + 1)).astype(np.int64)
-    points = np.concatenate([channel[:, np.newaxis], coords], axis=1).astype(dtype)
-    return (
-        tf.RaggedTensor.from_row_splits(points, splits, validate=False),
-        tf.RaggedTensor.from_row_splits(uncertainty[grid, atom].astype(dtype), splits, validate=False),
-    )
+    points = np.concatenate([channel[:, np.newaxis], coords], axis=1)
+    return [
+        tf.RaggedTensor.from_row_splits(values.astype(dtype), splits, validate=False)
+        for values in (points, fractional, uncertainty[grid, atom])
+    ]
 
 
 def _ratio(part: Array, whole: Array) -> Array:
@@ -261,23 +275,6 @@ def _atom_counts(num_atoms: Any, batch_size: int, num_channels: int) -> npt.NDAr
             f"got {num_atoms!r}"
         )
     return np.broadcast_to(counts, shape).astype(np.int64)
-
-
-def _box(box: Any, batch_size: int) -> tuple[Array, Array, Array | None]:
-    """Origin `[B, 3]`, lengths `[B, 3]` and rotation `[B, 3, 3]`, Å."""
-    layout = AtomLayout("padded", tf.zeros(batch_size + 1, tf.int64), None, batch_size)
-    parts = boxes.batched(box, layout, tf.float64)
-    origin, lengths = (np.broadcast_to(part.numpy(), (batch_size, 3)) for part in parts[:2])
-    for name, value, fits in (("origin", origin, np.isfinite(origin)), ("lengths", lengths, lengths > 0)):
-        if not (fits & np.isfinite(value)).all():
-            bad = int(np.argwhere(~(fits & np.isfinite(value)))[0, 0])
-            raise ValueError(
-                f"box: {name} must be finite{' and greater than 0' if name == 'lengths' else ''}: "
-                f"molecule {bad} has {value[bad]}"
-            )
-    if parts.rotation is None:
-        return origin, lengths, None
-    return origin, lengths, np.broadcast_to(parts.rotation.numpy(), (batch_size, 3, 3))
 
 
 def _exponents(background: str | None) -> npt.NDArray[np.int64]:

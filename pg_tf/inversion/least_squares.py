@@ -1,7 +1,7 @@
 """Levenberg-Marquardt on many grids at once.
 
-The model is a sum of products of one-dimensional factors, so every entry of J^T J is a sum of products of three
-one-dimensional inner products, and J^T r is the gradient of the op. No Jacobian is ever formed.
+Every entry of J^T J is an inner product of the columns of two atoms, which a `Space` knows in closed form, and J^T r is
+the gradient of the op. No Jacobian is ever formed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.inversion.factors import Array, AxisFactors
+from pg_tf.inversion.factors import COORDINATES, Array, Kind
 from pg_tf.inversion.problem import Atoms, Problem
 
 # What a step may move an atom, in sigma: the model is far from linear beyond.
@@ -81,12 +81,6 @@ def refine(problem: Problem, start: Atoms, free: Free, *, max_steps: int, precis
     return Fit(best, loss, steps)
 
 
-def normal_matrix(problem: Problem, atoms: Atoms, free: Free) -> Array:
-    """J^T J, `[K, P, P]`: the coordinates x, y, z of the first atom, of the second, ...; then sigma and scale where
-    they are free; then the background."""
-    return _normal_matrix(problem.factors(atoms), problem, atoms, free)
-
-
 @dataclasses.dataclass(frozen=True)
 class _System:
     """The normal equations at a point."""
@@ -99,7 +93,7 @@ class _System:
     @classmethod
     def of(cls, problem: Problem, atoms: Atoms, free: Free) -> _System:
         residual, to_coords, to_sigma, to_scale = problem.slopes(atoms, free.sigma)
-        matrix = _normal_matrix(problem.factors(atoms), problem, atoms, free)
+        matrix = normal_matrix(problem, atoms, free)
         slope = [to_coords.reshape(len(to_coords), -1)]
         if to_sigma is not None:
             slope.append(to_sigma[:, np.newaxis])
@@ -139,22 +133,12 @@ class _System:
         )
 
 
-def _normal_matrix(factors: list[AxisFactors], problem: Problem, atoms: Atoms, free: Free) -> Array:
+def normal_matrix(problem: Problem, atoms: Atoms, free: Free) -> Array:
+    """J^T J, `[K, P, P]`: the coordinates x, y, z of the first atom, of the second, ...; then sigma and scale where
+    they are free; then the background."""
     num_grids, num_atoms = atoms.present.shape
-    kinds = 3 if free.sigma else 2
-    grams = []
-    for axis in factors:
-        stacked = np.stack(axis[:kinds], axis=1).reshape(num_grids, kinds * num_atoms, -1)
-        gram = stacked @ stacked.transpose(0, 2, 1)
-        grams.append(gram.reshape(num_grids, kinds, num_atoms, kinds, num_atoms))
-
-    def inner(a: tuple[int, int, int], b: tuple[int, int, int]) -> Array:
-        """<column of atom i of kind a, column of atom j of kind b>, `[K, A, A]`; a kind names a factor an axis."""
-        x, y, z = (grams[axis][:, a[axis], :, b[axis], :] for axis in range(3))
-        return x * y * z
-
+    columns = problem.columns(atoms, free.sigma)
     scale = atoms.scale[:, np.newaxis, np.newaxis]
-    along = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
     size = 3 * num_atoms
     total = size + free.sigma + free.scale + len(problem.exponents)
     matrix = np.zeros((num_grids, total, total))
@@ -163,7 +147,7 @@ def _normal_matrix(factors: list[AxisFactors], problem: Problem, atoms: Atoms, f
         blocks = np.zeros((num_grids, num_atoms, 3, num_atoms, 3))
     for i in range(3):
         for j in range(i + 1):
-            block = inner(along[i], along[j]) * scale**2
+            block = columns.inner(COORDINATES[i], COORDINATES[j]) * scale**2
             blocks[:, :, i, :, j] = block
             if i != j:
                 blocks[:, :, j, :, i] = block.transpose(0, 2, 1)
@@ -171,35 +155,30 @@ def _normal_matrix(factors: list[AxisFactors], problem: Problem, atoms: Atoms, f
         return matrix
     matrix[:, :size, :size] = blocks.reshape(num_grids, size, size)
 
-    # Columns that are sums over all atoms, as the kinds of the atoms' columns that they sum and a factor.
+    # Columns that are sums over all atoms, and their factors.
     summed = []
     if free.sigma:
-        summed.append(([(2, 0, 0), (0, 2, 0), (0, 0, 2)], atoms.scale))
+        summed.append((Kind.SIGMA, atoms.scale))
     if free.scale:
-        summed.append(([(0, 0, 0)], np.ones(num_grids)))
-    for n, (column, factor) in enumerate(summed):
+        summed.append((Kind.VALUE, np.ones(num_grids)))
+    for n, (kind, factor) in enumerate(summed):
         row = size + n
-        to_atoms = np.stack([sum(inner(a, b).sum(axis=2) for b in column) for a in along], axis=2)
+        to_atoms = np.stack([columns.inner(along, kind).sum(axis=2) for along in COORDINATES], axis=2)
         matrix[:, row, :size] = to_atoms.reshape(num_grids, size) * (atoms.scale * factor)[:, np.newaxis]
         for m, (other, other_factor) in enumerate(summed[: n + 1]):
-            total_of_pairs = sum(inner(a, b).sum(axis=(1, 2)) for a in column for b in other)
-            matrix[:, row, size + m] = total_of_pairs * factor * other_factor
-    # The background's polynomials are separable too.
+            matrix[:, row, size + m] = columns.inner(kind, other).sum(axis=(1, 2)) * factor * other_factor
+    # The background's polynomials.
     first = size + len(summed)
+    polynomials = [problem.polynomials(axis) for axis in range(3)]
     for q in range(len(problem.exponents)):
-        basis = [problem.polynomials(axis)[q] for axis in range(3)]
-        projected = [[values @ basis[axis] for values in factors[axis][:kinds]] for axis in range(3)]
-
-        def overlap(kind: tuple[int, int, int], projected: list[list[Array]] = projected) -> Array:
-            return projected[0][kind[0]] * projected[1][kind[1]] * projected[2][kind[2]]
-
-        to_atoms = np.stack([overlap(a) for a in along], axis=2)
+        basis = [along[q] for along in polynomials]
+        projected = columns.projected(basis)
+        to_atoms = np.stack([projected[kind] for kind in COORDINATES], axis=2)
         matrix[:, first + q, :size] = to_atoms.reshape(num_grids, size) * atoms.scale[:, np.newaxis]
-        for n, (column, factor) in enumerate(summed):
-            matrix[:, first + q, size + n] = sum(overlap(b).sum(axis=1) for b in column) * factor
+        for n, (kind, factor) in enumerate(summed):
+            matrix[:, first + q, size + n] = projected[kind].sum(axis=1) * factor
         for p in range(q + 1):
-            other = [problem.polynomials(axis)[p] for axis in range(3)]
-            matrix[:, first + q, first + p] = np.prod([basis[axis] @ other[axis] for axis in range(3)])
+            matrix[:, first + q, first + p] = np.prod([one @ other[p] for one, other in zip(basis, polynomials)])
     lower = np.tril(matrix)
     return lower + np.tril(matrix, -1).transpose(0, 2, 1)
 
@@ -210,8 +189,7 @@ def _moved(problem: Problem, atoms: Atoms, step: Array, free: Free) -> Atoms:
     longest = _LONGEST_STEP * atoms.sigma[:, np.newaxis, np.newaxis]
     distance = np.sqrt((shift**2).sum(axis=2, keepdims=True))
     shift = shift * np.minimum(1, longest / np.maximum(distance, np.finfo(float).tiny))
-    reach = _OUTSIDE * atoms.sigma[:, np.newaxis, np.newaxis]
-    coords = np.clip(atoms.coords + shift, -reach, problem.lengths[:, np.newaxis] + reach)
+    coords = problem.space.confined(atoms.coords + shift, _OUTSIDE * atoms.sigma)
     rest = 3 * num_atoms
     sigma, scale = atoms.sigma, atoms.scale
     if free.sigma:

@@ -1,4 +1,4 @@
-"""Grids of one channel as a sum of separable Gaussians: what the solver knows and what it looks for."""
+"""Grids of one channel as a sum of Gaussians: what the solver knows and what it looks for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.inversion.factors import Array, AxisFactors, axis_factors
-from pg_tf.voxelize import voxelize
+from pg_tf.inversion.factors import Array, Columns
+from pg_tf.inversion.space import Space
 
 
 @dataclasses.dataclass(frozen=True)
 class Atoms:
-    """What a grid is explained with. `K` grids, padded to `A` atoms; coordinates from the lower corner of the box.
+    """What a grid is explained with. `K` grids, padded to `A` atoms; coordinates in the frame of its `Space`.
 
     Attributes:
       coords: `[K, A, 3]`, Å.
@@ -80,12 +80,12 @@ class Problem:
 
     Attributes:
       grids: `[K, nx, ny, nz]`; what is taken out of it by rows is float64.
-      lengths: of the box, `[K, 3]`, Å.
-      exponents: `[Q, 3]`, the powers of x, y, z (from -1 to 1 across the box) of the background's polynomials.
+      space: the boxes or cells that they cover.
+      exponents: `[Q, 3]`, the powers of x, y, z (from -1 to 1 across the grid) of the background's polynomials.
     """
 
     grids: npt.NDArray[Any]
-    lengths: Array
+    space: Space
     exponents: npt.NDArray[np.int64]
 
     @property
@@ -93,13 +93,8 @@ class Problem:
         _, nx, ny, nz = self.grids.shape
         return nx, ny, nz
 
-    @property
-    def voxel(self) -> Array:
-        """`[K, 3]`, Å."""
-        return self.lengths / np.array(self.shape)
-
     def __getitem__(self, rows: Any) -> Problem:
-        return Problem(self.grids[rows].astype(np.float64, copy=False), self.lengths[rows], self.exponents)
+        return Problem(self.grids[rows].astype(np.float64, copy=False), self.space[rows], self.exponents)
 
     def polynomials(self, axis: int) -> Array:
         """The background's factors on an axis: `[Q, n]`."""
@@ -141,18 +136,9 @@ class Problem:
             model = self.model(atoms, atoms.coords, atoms.sigma, weights)
         return tape.gradient(model, weights, tf.constant(values)).numpy() * atoms.present
 
-    def norms(self, atoms: Atoms) -> Array:
-        """Sum of squares of each atom of integral 1 by itself, `[K, A]`."""
-        return np.prod([(factors.value**2).sum(axis=2) for factors in self.factors(atoms)], axis=0)
-
-    def factors(self, atoms: Atoms) -> list[AxisFactors]:
-        """Along x, y and z; 0 for padding."""
-        present = atoms.present[:, :, np.newaxis]
-        result = []
-        for axis in range(3):
-            factors = axis_factors(atoms.coords[:, :, axis], atoms.sigma, self.lengths[:, axis], self.shape[axis])
-            result.append(AxisFactors(*(values * present for values in factors)))
-        return result
+    def columns(self, atoms: Atoms, with_sigma: bool = False) -> Columns:
+        """What the atoms add to the Jacobian, but for their scale."""
+        return self.space.columns(atoms.coords, atoms.present, atoms.sigma, self.shape, with_sigma)
 
     def model(self, atoms: Atoms, coords: Any, sigma: Any, scale: Any) -> tf.Tensor:
         """The grids of the atoms, float64 `[K, nx, ny, nz]`, differentiable.
@@ -164,13 +150,10 @@ class Problem:
           scale: integral of an atom, `[K]` or `[K, A]`.
         """
         shape = atoms.present.shape
-        grid = voxelize(
+        return self.space.voxelize(
             coords,
             np.where(atoms.present, 0, -1).astype(np.int32),
-            grid_shape=self.shape,
-            sigma=tf.broadcast_to(sigma[:, np.newaxis], shape),
-            weights=tf.broadcast_to(scale[:, np.newaxis], shape) if scale.shape.rank == 1 else scale,
-            box=(np.zeros(3), self.lengths),
-            dtype="float64",
+            tf.broadcast_to(sigma[:, np.newaxis], shape),
+            tf.broadcast_to(scale[:, np.newaxis], shape) if scale.shape.rank == 1 else scale,
+            self.shape,
         )
-        return tf.squeeze(grid, 1)

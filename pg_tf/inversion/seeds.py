@@ -14,6 +14,7 @@ from pg_tf.inversion.evidence import SIGNIFICANT
 from pg_tf.inversion.factors import Array
 from pg_tf.inversion.problem import Atoms, Problem
 from pg_tf.inversion.sharpen import Sharpener
+from pg_tf.inversion.space import Space
 
 _ops = _library.load()
 
@@ -42,23 +43,30 @@ class Peaks(NamedTuple):
     persistence: Array
 
 
-def persistent_peaks(grids: npt.NDArray[Any], floors: Array, *, by: str = "op") -> Peaks:
+def persistent_peaks(
+    grids: npt.NDArray[Any],
+    floors: Array,
+    *,
+    periodic: tuple[bool, bool, bool] = (False, False, False),
+    by: str = "op",
+) -> Peaks:
     """The peaks above the floors, by persistent homology: H0 of the superlevel filtration.
 
     Args:
       grids: `[K, nx, ny, nz]`, float32 or float64.
       floors: `[K]`, at least 0: lower peaks are left out.
-      by: "op", pg_tf's own, or "cripser", which holds Python's lock and takes every voxel in.
+      periodic: which axes close to a circle.
+      by: "op", pg_tf's own, or "cripser", which knows no circles, holds Python's lock and takes every voxel in.
     """
     if by == "op":
-        pairs = _ops.pg_tf_persistent_peaks(grids, floors.astype(grids.dtype))
+        pairs = _ops.pg_tf_persistent_peaks(grids, floors.astype(grids.dtype), periodic=periodic)
         voxels, births, deaths = (v.numpy() for v in (pairs.peaks, pairs.births, pairs.deaths))
         splits = pairs.row_splits.numpy()
     else:
         voxels, births, deaths, splits = _cripser(grids, floors)
     grid = np.repeat(np.arange(len(grids)), np.diff(splits))
     persistence = births - np.maximum(deaths, 0)
-    return Peaks(grid, _parabola(grids, grid, voxels), births, persistence)
+    return Peaks(grid, _parabola(grids, grid, voxels, periodic), births, persistence)
 
 
 def _cripser(
@@ -76,7 +84,12 @@ def _cripser(
     return joined[:, 3:6].astype(np.int32), -joined[:, 1], deaths, splits
 
 
-def _parabola(grids: npt.NDArray[Any], grid: npt.NDArray[np.int64], voxels: npt.NDArray[np.int32]) -> Array:
+def _parabola(
+    grids: npt.NDArray[Any],
+    grid: npt.NDArray[np.int64],
+    voxels: npt.NDArray[np.int32],
+    periodic: tuple[bool, bool, bool],
+) -> Array:
     """Refined below the voxel by a parabola through the logarithm, exact for a lone Gaussian of wide sigma."""
     refined: Array = voxels.astype(np.float64) + 0.5
     x, y, z = voxels.T
@@ -87,11 +100,13 @@ def _parabola(grids: npt.NDArray[Any], grid: npt.NDArray[np.int64], voxels: npt.
         sides = []
         for step in (-1, 1):
             neighbour = list(voxels.T)
-            neighbour[axis] = np.clip(neighbour[axis] + step, 0, last)
+            moved = neighbour[axis] + step
+            neighbour[axis] = moved % (last + 1) if periodic[axis] else np.clip(moved, 0, last)
             x, y, z = neighbour
             sides.append(np.log(np.maximum(grids[grid, x, y, z], lowest) / centre))
         low, high = sides
-        inside = (voxels[:, axis] > 0) & (voxels[:, axis] < last) & (low + high < 0)
+        inside = ((voxels[:, axis] > 0) & (voxels[:, axis] < last)) | periodic[axis]
+        inside &= low + high < 0
         shift = np.divide(low - high, 2 * (low + high), out=np.zeros(len(grid)), where=inside)
         refined[:, axis] += np.clip(shift, -0.5, 0.5)
     return refined
@@ -119,7 +134,7 @@ def sharp_peaks(
         sharp = part(grids[rows])
         unit = sharp.max(axis=(1, 2, 3)) if relative else 1.0
         floors = lowest[rows] * np.maximum(LOWEST_PEAK * unit, SIGNIFICANT * part.noise)
-        peaks = persistent_peaks(sharp, floors, by=by)
+        peaks = persistent_peaks(sharp, floors, periodic=part.periodic, by=by)
         found.append(peaks._replace(grid=peaks.grid + first))
     return Peaks(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
@@ -153,7 +168,7 @@ def seed(
     # High peaks on the flank of others and low ones by themselves are both doubtful.
     order = np.lexsort((-peaks.height * peaks.persistence, peaks.grid))
     present, padded = _padded(len(grids), peaks.grid[order], coords[order])
-    _drop_near(padded, present, _NEAREST * sharpener.width)
+    _drop_near(problem.space, padded, present, _NEAREST * sharpener.width)
     rank = present.cumsum(axis=1)
     present &= rank <= np.where(counts >= 0, counts, most_atoms(grids, start.scale))[:, np.newaxis]
     atoms = dataclasses.replace(start, coords=padded, present=present)
@@ -169,8 +184,8 @@ def _padded(num_grids: int, grid: npt.NDArray[np.int64], coords: Array) -> tuple
     return present, padded
 
 
-def _drop_near(coords: Array, present: npt.NDArray[np.bool_], nearest: Array) -> None:
+def _drop_near(space: Space, coords: Array, present: npt.NDArray[np.bool_], nearest: Array) -> None:
     """Leaves out of each grid what is nearer than that to one before it."""
     for rank in range(1, present.shape[1]):
-        squared = ((coords[:, :rank] - coords[:, rank : rank + 1]) ** 2).sum(axis=2)
+        squared = space.squared_distances(coords[:, :rank] - coords[:, rank : rank + 1])
         present[:, rank] &= ~((squared < nearest[:, np.newaxis] ** 2) & present[:, :rank]).any(axis=1)

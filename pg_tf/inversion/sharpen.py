@@ -9,7 +9,7 @@ singular values is taken back, as if the Gaussians had become narrower by the sq
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +28,62 @@ _RIDGE = 0.25
 _SPACING = 0.8
 
 
-@dataclasses.dataclass(frozen=True)
-class Sharpener:
+def powers(at_nyquist: Array, at_noise: Array) -> Array:
+    """Which power of the spectrum of a Gaussian to keep: as low as its values where the voxels and the noise end it
+    allow."""
+    by_voxels = np.log(_CUT_BY_VOXELS) / np.log(np.clip(at_nyquist, 1e-9, 0.99))
+    by_noise = np.log(_CUT_BY_NOISE) / np.log(np.clip(at_noise, 1e-9, 0.99))
+    return np.clip(np.maximum(by_voxels, by_noise), 0.1, 1.0)
+
+
+def density(finest: Array) -> Array:
+    """Places a voxel on each axis, for sharpened Gaussians of that sigma in voxels; from 1 to 2."""
+    return np.clip(_SPACING / finest, 1, 2)
+
+
+def ridge(at_noise: Array) -> Array:
+    """What is added to the square of the spectrum of an atom."""
+    return (_RIDGE * at_noise) ** 2
+
+
+class Sharpener(Protocol):
     """Attributes:
     shape: of the result; from the number of voxels of the grid to twice as many a side.
+    periodic: along which axes it closes to a circle.
     noise: `[K]`, standard deviation of a voxel of the result, in atoms.
     width: `[K]`, sigma of the sharpened Gaussian on the axis where it is widest, Å.
-    lower, upper: `[K, 3]`, the corners of the result, Å. It reaches out of the box where that may cut atoms: without
-      the places that such atoms are at, their remains could only be explained by very many atoms inside.
     """
 
     shape: tuple[int, int, int]
+    periodic: tuple[bool, bool, bool]
+    noise: Array
+    width: Array
+
+    def place(self, position: Array, grid: npt.NDArray[np.int64]) -> Array:
+        """Coordinates `[P, 3]`, Å, of positions in voxels of the result, `[P, 3]`, in the grids `[P]`."""
+
+    def __call__(self, grids: Array) -> npt.NDArray[np.float32]:
+        """Sharpened grids, float32 `[K, *shape]`, in atoms: about 1 at the peak of an atom by itself."""
+
+    def matched(self, residuals: Array) -> tuple[Array, Array]:
+        """The matched filter: how many atoms a residual would best take at each place (`[K, *shape]`), and the standard
+        deviation of that for a noise of 1 a voxel (`[K]`, of an atom in the middle of the box)."""
+
+    def __getitem__(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Sharpener: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class SeparableSharpener:
+    """A `Sharpener` of orthogonal boxes.
+
+    Attributes:
+      lower, upper: `[K, 3]`, the corners of the result, Å. Across open faces it reaches out of the box where that may
+        cut atoms: without the places that such atoms are at, their remains could only be explained by very many atoms
+        inside.
+    """
+
+    shape: tuple[int, int, int]
+    periodic: tuple[bool, bool, bool]
     noise: Array
     width: Array
     lower: Array
@@ -59,7 +104,8 @@ class Sharpener:
         noise: Array,
         num_atoms: Array,
         reach: float,
-    ) -> Sharpener:
+        periodic: tuple[bool, bool, bool] = (False, False, False),
+    ) -> SeparableSharpener:
         """Args:
         shape: voxels of the grids.
         lengths: `[K, 3]`, Å.
@@ -67,36 +113,42 @@ class Sharpener:
         scale: `[K]`, integral of an atom.
         noise: `[K]`, standard deviation of a voxel.
         num_atoms: `[K]`, how many atoms to expect; the order of magnitude matters.
-        reach: how far beyond the box atoms are looked for, in sigma.
+        reach: how far beyond open faces atoms are looked for, in sigma.
+        periodic: which axes are circles.
         """
         noise = noise / scale
         width = sigma[:, np.newaxis] * np.array(shape) / lengths  # in voxels
         at_nyquist = np.exp(-0.5 * (np.pi * width) ** 2) * 2 / np.pi
         voxels = np.prod(shape)
         at_noise = noise * np.sqrt(voxels / np.maximum(num_atoms, 1))
-        by_voxels = np.log(_CUT_BY_VOXELS) / np.log(np.clip(at_nyquist, 1e-9, 0.99))
-        by_noise = np.log(_CUT_BY_NOISE) / np.log(np.clip(at_noise, 1e-9, 0.99))
-        power = np.clip(np.maximum(by_voxels, by_noise[:, np.newaxis]), 0.1, 1.0)
+        power = powers(at_nyquist, at_noise[:, np.newaxis])
         finest = (width * np.sqrt(power)).min(axis=0)
-        lower, upper = -reach * sigma[:, np.newaxis] * np.ones(3), lengths + reach * sigma[:, np.newaxis]
+        margin = np.where(periodic, 0, reach * sigma[:, np.newaxis])
+        lower, upper = -margin, lengths + margin
         stretch = (upper - lower) / lengths
-        dense = np.clip(_SPACING / finest, 1, 2) * stretch.max(axis=0)
+        dense = density(finest) * stretch.max(axis=0)
         nx, ny, nz = np.ceil(shape * dense).astype(int).tolist()
         fine = (nx, ny, nz)
 
         axes: list[tuple[Array, Array, Array]] = []
         for d in range(3):
-            same = [e for e in range(d) if shape[e] == shape[d] and np.array_equal(lengths[:, e], lengths[:, d])]
+            same = [
+                e
+                for e in range(d)
+                if (shape[e], periodic[e]) == (shape[d], periodic[d]) and np.array_equal(lengths[:, e], lengths[:, d])
+            ]
             position = (
                 lower[:, d, np.newaxis] + (np.arange(fine[d]) + 0.5) / fine[d] * (upper - lower)[:, d, np.newaxis]
             )
-            axes.append(axes[same[0]] if same else _spectrum(position, sigma, lengths[:, d], shape[d]))
+            axes.append(
+                axes[same[0]] if same else _spectrum(position, sigma, lengths[:, d], shape[d], periodic[d])
+            )
         to_spectrum, from_spectrum, values = zip(*axes, strict=True)
-        density = np.array(fine) / (shape * stretch)  # places a voxel
-        ridge = (_RIDGE * at_noise) ** 2 * density.prod(axis=1)
-        transfer = [v / np.sqrt(density[:, d, np.newaxis]) for d, v in enumerate(values)]
+        places = np.array(fine) / (shape * stretch)  # a voxel
+        least = ridge(at_noise) * places.prod(axis=1)
+        transfer = [v / np.sqrt(places[:, d, np.newaxis]) for d, v in enumerate(values)]
         kept = _outer([t ** power[:, d, np.newaxis] for d, t in enumerate(transfer)])
-        gain = kept / (_outer([v**2 for v in values]) + ridge[:, np.newaxis, np.newaxis, np.newaxis])
+        gain = kept / (_outer([v**2 for v in values]) + least[:, np.newaxis, np.newaxis, np.newaxis])
         # The height of a lone atom in the middle, and the noise there.
         middle = _outer([b[:, b.shape[1] // 2] ** 2 for b in from_spectrum])
         height = (gain * middle).sum(axis=(1, 2, 3))
@@ -104,6 +156,7 @@ class Sharpener:
         gain /= (height * scale)[:, np.newaxis, np.newaxis, np.newaxis]
         return cls(
             fine,
+            periodic,
             noise * spread / height,
             sigma * np.sqrt(power.max(axis=1)),
             lower,
@@ -115,19 +168,15 @@ class Sharpener:
         )
 
     def place(self, position: Array, grid: npt.NDArray[np.int64]) -> Array:
-        """Coordinates `[P, 3]`, Å, of positions in voxels of the result, `[P, 3]`, in the grids `[P]`."""
         return self.lower[grid] + position / self.shape * (self.upper - self.lower)[grid]
 
     def __call__(self, grids: Array) -> npt.NDArray[np.float32]:
-        """Sharpened grids, float32 `[K, *shape]`, in atoms: about 1 at the peak of an atom by itself."""
         spectrum = _transform(grids, [u.transpose(0, 2, 1) for u in self._to_spectrum])
         spectrum *= self._filter
         # What was amplified is behind: from here on float32 is enough for peaks, and half the memory to go through.
         return _transform(spectrum.astype(np.float32), [b.astype(np.float32) for b in self._from_spectrum])
 
     def matched(self, residuals: Array) -> tuple[Array, Array]:
-        """The matched filter: how many atoms a residual would best take at each place (`[K, *shape]`), and the standard
-        deviation of that for a noise of 1 a voxel (`[K]`, of an atom in the middle of the box)."""
         spectrum = _transform(residuals, [u.transpose(0, 2, 1) for u in self._to_spectrum])
         norms = [(b**2).sum(axis=2) for b in self._from_spectrum]
         middle = np.prod([norm[:, norm.shape[1] // 2] for norm in norms], axis=0)
@@ -137,9 +186,10 @@ class Sharpener:
         )
         return found, 1 / (np.sqrt(middle) * self._scale)
 
-    def __getitem__(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Sharpener:
-        return Sharpener(
+    def __getitem__(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> SeparableSharpener:
+        return SeparableSharpener(
             self.shape,
+            self.periodic,
             self.noise[rows],
             self.width[rows],
             self.lower[rows],
@@ -151,10 +201,12 @@ class Sharpener:
         )
 
 
-def _spectrum(position: Array, sigma: Array, length: Array, extent: int) -> tuple[Array, Array, Array]:
+def _spectrum(
+    position: Array, sigma: Array, length: Array, extent: int, periodic: bool
+) -> tuple[Array, Array, Array]:
     """Of one axis, on which atoms may be at `[K, m]`: singular vectors on the side of the voxels `[K, n, n]`, those on
     the side of the places times the singular values `[K, m, n]`, and the values `[K, n]`."""
-    factors = axis_factors(position, sigma, length, extent).value.transpose(0, 2, 1)  # [K, n, m]
+    factors = axis_factors(position, sigma, length, extent, periodic).value.transpose(0, 2, 1)  # [K, n, m]
     squares, vectors = np.linalg.eigh(factors @ factors.transpose(0, 2, 1))
     # Smaller ones are lost to rounding, and to the ridge.
     return vectors, factors.transpose(0, 2, 1) @ vectors, np.sqrt(np.maximum(squares, 1e-18))

@@ -99,13 +99,12 @@ def solve(
         # Most of a box is empty.
         start = dataclasses.replace(start, background=start.background.copy())
         start.background[:, 0] = np.median(problem.grids, axis=(1, 2, 3))
-    noise = evidence.noise_level(problem.grids, options.rounding)
+    noise = evidence.noise_level(problem, options.rounding)
     counts, mass = _counts(problem, start, given, noise, options)
 
     def sharpener_of(part: Problem, atoms: Atoms, rows: Any, reach: float) -> Sharpener:
-        return Sharpener.of(
+        return part.space.sharpener(
             part.shape,
-            part.lengths,
             atoms.sigma,
             atoms.scale,
             noise=noise[rows],
@@ -126,7 +125,7 @@ def solve(
     _repair(problem, sharpener, solution, counts, options)
     # Where a number of atoms was read from the mass and does not explain the grid: the box may cut some.
     doubtful = np.flatnonzero(~solution.explained & (counts >= 0) & (given < 0))
-    if len(doubtful) and options.max_repairs:
+    if len(doubtful) and options.max_repairs and not problem.space.closed:
         part, again = problem[doubtful], solution[doubtful]
         further = sharpener_of(part, start[doubtful], doubtful, _REACH)
         _repair(part, further, again, np.full(len(doubtful), -1), options)
@@ -175,7 +174,7 @@ def _judged(
         noise[rest] = evidence.residual_noise(residuals)
         # What lies so far outside of the box that the noise hides it is no evidence of an atom.
         traceless = (
-            part.norms(atoms[rest]) * atoms.scale[rest, np.newaxis] ** 2 < _price(part, noise[rest])[:, np.newaxis]
+            part.columns(atoms[rest]).norms() * atoms.scale[rest, np.newaxis] ** 2 < _price(part, noise[rest])[:, np.newaxis]
         )
         present = atoms.present.copy()
         present[rest] &= ~(traceless & (counts[rest] < 0)[:, np.newaxis])

@@ -1,0 +1,122 @@
+"""The caller's box or cell, and the spaces that the solver sees of them: from a corner at the origin, without rotation."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pg_tf import box as boxes
+from pg_tf import cell as cells
+from pg_tf._atoms import AtomLayout
+from pg_tf.inversion.factors import Array
+from pg_tf.inversion.oblique import Oblique
+from pg_tf.inversion.space import Orthogonal, Space
+
+# Cosines of angles below this are right angles: over a hundred Å they move nothing by 1e-8 Å.
+_RIGHT_ANGLE = 1e-10
+
+# The compiled op's quadrature holds no sigma below this part of the edge of an oblique voxel.
+_LEAST_SIGMA = 1 / 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """Of `B` structures.
+
+    Attributes:
+      space: what their grids cover.
+      origin: `[B, 3]`, where its corner is in the caller's frame, Å.
+      axes: `[B, 3, 3]`, rows are the space's unit vectors in the caller's frame; None where these are the same.
+    """
+
+    space: Space
+    origin: Array
+    axes: Array | None
+
+    @classmethod
+    def of(cls, box: Any, cell: Any, periodic: Any, batch_size: int) -> Frame:
+        """From the arguments of `grid_to_coords`.
+
+        Raises:
+          ValueError: if there is neither box nor cell, or both, a shape does not fit, a number is not finite, or there is
+            no volume.
+        """
+        if box is not None and cell is not None:
+            raise ValueError(
+                "box, cell: give one of them: the cell for voxels along lattice vectors, the box alone for a window"
+            )
+        if box is None and cell is None:
+            raise ValueError("box, cell: one of them must be given: that with which the grid was made")
+        repeats = cells.check_periodic(periodic, default=cell is not None)
+        if box is not None:
+            origin, lengths, axes = _box(box, batch_size)
+            return cls(Orthogonal(lengths, repeats), origin, axes)
+        lattice = _cell(cell, batch_size)
+        edges = np.linalg.norm(lattice, axis=2, keepdims=True)
+        axes = lattice / edges
+        origin = np.zeros((batch_size, 3))
+        if (np.abs(axes @ axes.transpose(0, 2, 1) - np.eye(3)) < _RIGHT_ANGLE).all():
+            return cls(Orthogonal(edges[:, :, 0], repeats), origin, axes)
+        return cls(Oblique(lattice, repeats), origin, None)
+
+    def check_sigma(self, sigma: Array, shape: tuple[int, ...]) -> None:
+        """Raises ValueError where a sigma `[C]` is too small for voxels of oblique cells."""
+        edges = np.linalg.norm(self.space.vectors, axis=2) / np.array(shape)
+        longest = edges.max(axis=1, initial=0)
+        if isinstance(self.space, Oblique) and (longest * _LEAST_SIGMA > sigma.min()).any():
+            bad = int(np.argmax(longest))
+            raise ValueError(
+                f"sigma must be at least a twelfth of the edges of oblique voxels: molecule {bad} has an edge of "
+                f"{longest[bad]:.4g} Å, sigma is {sigma.min():.4g} Å"
+            )
+
+    @property
+    def cell(self) -> Array:
+        """`[B, 3, 3]`, rows are the vectors that the grid covers, in the caller's frame, Å."""
+        return self.space.vectors if self.axes is None else self.space.vectors @ self.axes
+
+    def placed(self, coords: Array, molecule: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Coordinates `[N, 3]` of the space, wrapped where it repeats, in the caller's frame, Å, and in units of `cell`
+        from its corner."""
+        space = self.space[molecule]
+        fractional = space.fractional(coords[:, np.newaxis])[:, 0]
+        fractional = fractional - np.where(self.space.periodic, np.floor(fractional), 0)
+        # What is nearer to 0 from below than rounding tells is 1 after the subtraction.
+        fractional = np.where((fractional == 1) & self.space.periodic, 0, fractional)
+        return self.origin[molecule] + np.einsum("nd,nde->ne", fractional, self.cell[molecule]), fractional
+
+
+def _box(box: Any, batch_size: int) -> tuple[Array, Array, Array | None]:
+    """Origin `[B, 3]`, lengths `[B, 3]` and rotation `[B, 3, 3]`, Å."""
+    layout = AtomLayout("padded", tf.zeros(batch_size + 1, tf.int64), None, batch_size)
+    parts = boxes.batched(box, layout, tf.float64)
+    origin, lengths = (np.broadcast_to(part.numpy(), (batch_size, 3)) for part in parts[:2])
+    for name, value, fits in (("origin", origin, np.isfinite(origin)), ("lengths", lengths, lengths > 0)):
+        if not (fits & np.isfinite(value)).all():
+            bad = int(np.argwhere(~(fits & np.isfinite(value)))[0, 0])
+            raise ValueError(
+                f"box: {name} must be finite{' and greater than 0' if name == 'lengths' else ''}: "
+                f"molecule {bad} has {value[bad]}"
+            )
+    if parts.rotation is None:
+        return origin, lengths, None
+    return origin, lengths, np.broadcast_to(parts.rotation.numpy(), (batch_size, 3, 3))
+
+
+def _cell(cell: Any, batch_size: int) -> Array:
+    """`[B, 3, 3]`, Å."""
+    layout = AtomLayout("padded", tf.zeros(batch_size + 1, tf.int64), None, batch_size)
+    lattice = np.broadcast_to(cells.batched(cell, layout, tf.float64).numpy(), (batch_size, 3, 3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.abs(np.linalg.det(lattice / np.linalg.norm(lattice, axis=2, keepdims=True)))
+    if not (spread >= cells.LEAST_SPREAD).all():
+        bad = int(np.argmin(spread >= cells.LEAST_SPREAD))
+        raise ValueError(
+            f"cell: must be finite, and its volume at least {cells.LEAST_SPREAD} of the product of its edges: molecule "
+            f"{bad} has {lattice[bad].tolist()}"
+        )
+    return lattice

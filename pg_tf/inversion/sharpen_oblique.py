@@ -1,0 +1,120 @@
+"""Sharpening in cells whose vectors are not at right angles, wave by wave.
+
+In a closed cell the singular vectors of the map from point atoms to voxels are plane waves, and the singular values the
+spectrum of an atom, exp(-sigma^2 K^2 / 2) times a sinc for each edge of the voxel; what is done with them is as in
+`sharpen.py`. Beyond faces that are open, voxels without mass are added until they may as well be closed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from pg_tf.inversion.factors import Array
+from pg_tf.inversion.sharpen import density, powers, ridge
+from pg_tf.inversion.space import waves
+
+# How far the grid is continued beyond open faces, in sigma: an atom at one face must not be seen at the other.
+_MARGIN = 4.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FourierSharpener:
+    """A `Sharpener` of cells. Waves are those of `scipy.fft.rfftn` of the continued grid."""
+
+    shape: tuple[int, int, int]
+    periodic: tuple[bool, bool, bool]
+    noise: Array
+    width: Array
+    _margins: tuple[int, int, int]  # voxels added on both sides
+    _vectors: Array  # [K, 3, 3], of the continued grid, Å
+    _corner: Array  # [K, 3], of the continued grid, Å
+    _filter: npt.NDArray[np.complex128]  # [K, waves]
+    _matched: npt.NDArray[np.complex128]  # [K, waves]
+    _unit: Array  # [K], standard deviation of what the matched filter gives for a noise of 1
+
+    @classmethod
+    def of(
+        cls,
+        shape: tuple[int, int, int],
+        cell: Array,
+        sigma: Array,
+        scale: Array,
+        *,
+        noise: Array,
+        num_atoms: Array,
+        reach: float,
+        periodic: tuple[bool, bool, bool],
+    ) -> FourierSharpener:
+        """Arguments as of `SeparableSharpener.of`; `cell` is `[K, 3, 3]`, rows are lattice vectors, Å."""
+
+        def per_wave(values: Array) -> Array:
+            return values[:, np.newaxis, np.newaxis, np.newaxis]
+
+        heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=1)
+        continued = np.ceil(max(_MARGIN, reach) * (sigma[:, np.newaxis] * np.array(shape) / heights).max(axis=0)).astype(int)
+        margins = np.where(periodic, 0, continued)
+        extents = np.array(shape) + 2 * margins
+        edges = cell / np.array(shape)[:, np.newaxis]
+        vectors = edges * extents[:, np.newaxis]
+
+        orders, wave_numbers = waves(vectors, extents)
+        sinc = np.prod([np.sinc(order / n) for order, n in zip(orders, extents, strict=True)], axis=0)
+        atom = np.exp(-0.5 * (per_wave(sigma) * wave_numbers) ** 2) * sinc
+
+        noise = noise / scale
+        narrow = sigma / np.linalg.norm(edges, axis=2).max(axis=1)  # in voxels, along the longest edge
+        at_noise = noise * np.sqrt(np.prod(shape) / np.maximum(num_atoms, 1))
+        power = powers(np.exp(-0.5 * (np.pi * narrow) ** 2) * 2 / np.pi, at_noise)
+        finest = (sigma * np.sqrt(power))[:, np.newaxis] / np.linalg.norm(edges, axis=2)
+        x, y, z = np.ceil(extents * density(finest.min(axis=0))).astype(int).tolist()
+
+        # Of the shortest wave along an even extent there is only the half that is its own conjugate.
+        paired = np.all([2 * np.abs(order) < n for order, n in zip(orders, extents, strict=True)], axis=0)
+        twice = paired * np.where(orders[2] > 0, 2.0, 1.0)
+        gain = paired * atom ** per_wave(1 + power) / (atom**2 + per_wave(ridge(at_noise)))
+        height = (twice * gain * atom).sum(axis=(1, 2, 3))
+        spread = np.sqrt(np.prod(shape) * (twice * gain**2).sum(axis=(1, 2, 3)))
+        norm = (twice * atom**2).sum(axis=(1, 2, 3))
+
+        # From the middle of the first voxel to that of the first place.
+        phase = sum(order * (1 / m - 1 / n) for order, m, n in zip(orders, (x, y, z), extents, strict=True))
+        shift = np.exp(1j * np.pi * phase) * (x * y * z)
+        return cls(
+            (x, y, z),
+            periodic,
+            noise * spread / height,
+            sigma * np.sqrt(power),
+            tuple(margins.tolist()),
+            vectors,
+            -np.einsum("d,kde->ke", margins, edges),
+            gain * shift / per_wave(height * scale),
+            paired * atom * shift / per_wave(norm * scale),
+            np.sqrt(np.prod(shape) / norm) / scale,
+        )
+
+    def place(self, position: Array, grid: npt.NDArray[np.int64]) -> Array:
+        return self._corner[grid] + np.einsum("pd,pde->pe", position / self.shape, self._vectors[grid])
+
+    def __call__(self, grids: Array) -> npt.NDArray[np.float32]:
+        return self._filtered(grids, self._filter).astype(np.float32)
+
+    def matched(self, residuals: Array) -> tuple[Array, Array]:
+        return self._filtered(residuals, self._matched), self._unit
+
+    def _filtered(self, grids: Array, gain: npt.NDArray[np.complex128]) -> Array:
+        continued = np.pad(grids, [(0, 0), *((margin, margin) for margin in self._margins)])
+        spectrum = scipy.fft.rfftn(continued, axes=(1, 2, 3)) * gain
+        x, y, z = self.shape
+        fine = np.zeros((len(grids), x, y, z // 2 + 1), np.complex128)
+        rows, columns = (np.fft.fftfreq(n, 1 / n).astype(int) for n in continued.shape[1:3])
+        fine[:, rows[:, np.newaxis], columns, : spectrum.shape[3]] = spectrum
+        return scipy.fft.irfftn(fine, (x, y, z), axes=(1, 2, 3))
+
+    def __getitem__(self, rows: Any) -> FourierSharpener:
+        per_grid = [field.name for field in dataclasses.fields(self) if field.name not in ("shape", "periodic", "_margins")]
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in per_grid})

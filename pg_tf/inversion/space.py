@@ -1,0 +1,176 @@
+"""Where the atoms of a grid may be, and what the grid sees of them there.
+
+A grid covers a box or a cell, and each of its three vectors may end at two faces or close to a circle. What depends on
+that is here and nowhere else: how atoms make a grid, which displacements are the same, where a step may lead, and which
+sharpening shows the atoms. `Orthogonal` is separable, closed or not; `Oblique` is in `oblique.py`.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pg_tf.inversion.factors import Array, Columns, SeparableColumns, axis_factors
+from pg_tf.inversion.sharpen import SeparableSharpener, Sharpener
+from pg_tf.voxelize import voxelize
+
+Flags = tuple[bool, bool, bool]
+
+OPEN: Flags = (False, False, False)
+
+
+class Space(abc.ABC):
+    """The spaces of `K` grids.
+
+    Attributes:
+      periodic: which of the vectors repeat.
+    """
+
+    periodic: Flags
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is no face at all: then no atom is ever cut."""
+        return all(self.periodic)
+
+    @property
+    @abc.abstractmethod
+    def vectors(self) -> Array:
+        """`[K, 3, 3]`, rows span the grid from the origin, Å."""
+
+    @abc.abstractmethod
+    def __getitem__(self, rows: Any) -> Space: ...
+
+    @abc.abstractmethod
+    def fractional(self, coords: Array) -> Array:
+        """Coordinates `[K, A, 3]` in units of the vectors."""
+
+    @abc.abstractmethod
+    def cartesian(self, fractional: Array) -> Array:
+        """The inverse of `fractional`."""
+
+    @abc.abstractmethod
+    def voxelize(self, coords: Any, channels: Any, sigma: Any, weights: Any, shape: tuple[int, ...]) -> tf.Tensor:
+        """The grids of the atoms, float64 `[K, nx, ny, nz]`; arguments as of `pg_tf.voxelize`, `[K, A, ...]`."""
+
+    @abc.abstractmethod
+    def columns(
+        self,
+        coords: Array,
+        present: npt.NDArray[np.bool_],
+        sigma: Array,
+        shape: tuple[int, int, int],
+        with_sigma: bool,
+    ) -> Columns:
+        """What the atoms add to the Jacobian.
+
+        Args:
+          coords: `[K, A, 3]`, Å.
+          present: `[K, A]`, False for padding.
+          sigma: `[K]`, Å.
+          shape: of the grids.
+          with_sigma: whether inner products with the columns of `Kind.SIGMA` are wanted.
+        """
+
+    @abc.abstractmethod
+    def sharpener(
+        self,
+        shape: tuple[int, int, int],
+        sigma: Array,
+        scale: Array,
+        *,
+        noise: Array,
+        num_atoms: Array,
+        reach: float,
+    ) -> Sharpener:
+        """Arguments as of `SeparableSharpener.of`."""
+
+    @property
+    def middle(self) -> Array:
+        """`[K, 3]`."""
+        return self.vectors.sum(axis=1) / 2
+
+    def confined(self, coords: Array, reach: Array) -> Array:
+        """Coordinates `[K, A, 3]` wrapped along the vectors that repeat, and no farther than `reach` `[K]`, Å, beyond the
+        faces of the others."""
+        fractional = self.fractional(coords)
+        heights = 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=1)
+        margin = (reach[:, np.newaxis] / heights)[:, np.newaxis]
+        inside = np.where(self.periodic, fractional - np.floor(fractional), np.clip(fractional, -margin, 1 + margin))
+        return np.where(inside == fractional, coords, self.cartesian(inside))
+
+    def squared_distances(self, displacements: Array) -> Array:
+        """Of `[K, A, 3]`, to the nearest image: `[K, A]`, as far as they are small against the cell."""
+        fractional = self.fractional(displacements)
+        shortest = self.cartesian(fractional - np.where(self.periodic, np.rint(fractional), 0))
+        return (shortest**2).sum(axis=2)
+
+
+def waves(vectors: Array, shape: Any) -> tuple[Array, Array]:
+    """The waves of `scipy.fft.rfftn` of grids that repeat along vectors `[K, 3, 3]`, rows, Å.
+
+    Returns:
+      Their orders along the three vectors, `[3, nx, ny, nz // 2 + 1]`, and wave numbers, `[K, nx, ny, nz // 2 + 1]`,
+      1/Å.
+    """
+    x, y, z = shape
+    along = [np.fft.fftfreq(x, 1 / x), np.fft.fftfreq(y, 1 / y), np.arange(z // 2 + 1.0)]
+    orders = np.stack(np.meshgrid(*along, indexing="ij"))
+    return orders, np.linalg.norm(np.einsum("dxyz,ked->kxyze", 2 * np.pi * orders, np.linalg.inv(vectors)), axis=-1)
+
+
+class Orthogonal(Space):
+    """Boxes along x, y, z with a corner at the origin."""
+
+    def __init__(self, lengths: Array, periodic: Flags = OPEN) -> None:
+        """Args:
+        lengths: `[K, 3]`, Å.
+        """
+        self.lengths, self.periodic = lengths, periodic
+
+    @property
+    def vectors(self) -> Array:
+        return self.lengths[:, :, np.newaxis] * np.eye(3)
+
+    def __getitem__(self, rows: Any) -> Orthogonal:
+        return Orthogonal(self.lengths[rows], self.periodic)
+
+    def fractional(self, coords: Array) -> Array:
+        return coords / self.lengths[:, np.newaxis]
+
+    def cartesian(self, fractional: Array) -> Array:
+        return fractional * self.lengths[:, np.newaxis]
+
+    def voxelize(self, coords: Any, channels: Any, sigma: Any, weights: Any, shape: tuple[int, ...]) -> tf.Tensor:
+        grid = voxelize(
+            coords,
+            channels,
+            grid_shape=shape,
+            sigma=sigma,
+            weights=weights,
+            box=(np.zeros(3), self.lengths),
+            periodic=self.periodic,
+            dtype="float64",
+        )
+        return tf.squeeze(grid, 1)
+
+    def columns(
+        self,
+        coords: Array,
+        present: npt.NDArray[np.bool_],
+        sigma: Array,
+        shape: tuple[int, int, int],
+        with_sigma: bool,
+    ) -> Columns:
+        factors = []
+        for axis in range(3):
+            along = axis_factors(coords[:, :, axis], sigma, self.lengths[:, axis], shape[axis], self.periodic[axis])
+            factors.append(type(along)(*(values * present[:, :, np.newaxis] for values in along)))
+        return SeparableColumns(factors, with_sigma)
+
+    def sharpener(self, shape: tuple[int, int, int], sigma: Array, scale: Array, **options: Any) -> Sharpener:
+        return SeparableSharpener.of(shape, self.lengths, sigma, scale, periodic=self.periodic, **options)
