@@ -101,7 +101,7 @@ class Space(abc.ABC):
         heights = 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=1)
         margin = (reach[:, np.newaxis] / heights)[:, np.newaxis]
         inside = np.where(self.periodic, fractional - np.floor(fractional), np.clip(fractional, -margin, 1 + margin))
-        return np.where(inside == fractional, coords, self.cartesian(inside))
+        return np.where((inside == fractional).all(axis=2, keepdims=True), coords, self.cartesian(inside))
 
     def squared_distances(self, displacements: Array) -> Array:
         """Of `[K, A, 3]`, to the nearest image: `[K, A]`, as far as they are small against the cell."""
