@@ -52,7 +52,7 @@ def _noise_of_empty_space(grids: Array) -> Array:
 
 
 def _noise_of_short_waves(problem: Problem) -> Array:
-    power = np.abs(scipy.fft.rfftn(problem.grids, axes=(1, 2, 3))) ** 2 / problem.grids[0].size
+    power = np.abs(scipy.fft.fftn(problem.grids, axes=(1, 2, 3))) ** 2 / problem.grids[0].size
     _, wave_numbers = waves(problem.space.vectors, problem.shape)
     shortest = wave_numbers >= np.quantile(wave_numbers, 1 - _SHORT_WAVES, axis=(1, 2, 3), keepdims=True)
     # The power of a wave is distributed exponentially.
@@ -93,11 +93,11 @@ def leftover(residuals: Array, noise: Array) -> Array:
     return np.maximum(np.abs(residuals).sum(axis=(1, 2, 3)) - of_noise, 0)
 
 
-def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array) -> Array:
+def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array, rounding: float) -> Array:
     """Expected distance of each atom from the truth, Å: `[K, A]`.
 
     From the curvature, (J^T J)^-1, times the mean square of the residual where the atom is: what is not explained there
-    counts as noise.
+    counts as noise, and at least the rounding of the largest voxel.
     """
     shape = atoms.present.shape
     coordinates = 3 * shape[1]
@@ -110,7 +110,8 @@ def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array) ->
     variance = np.einsum("kpp->kp", np.linalg.inv(matrix)) * root**2
     variance = np.where(absent, np.inf, variance)[:, :coordinates].reshape(*shape, 3).sum(axis=2)
     mass = np.maximum(problem.overlap(atoms, np.ones_like(residuals)), np.finfo(np.float64).tiny)
-    local = np.maximum(problem.overlap(atoms, residuals**2) / mass, np.finfo(np.float64).tiny)
+    floor = (rounding * np.abs(problem.grids).max(axis=(1, 2, 3), initial=0)) ** 2 + np.finfo(np.float64).tiny
+    local = np.maximum(problem.overlap(atoms, residuals**2) / mass, floor[:, np.newaxis])
     return np.where(atoms.present, np.sqrt(np.maximum(variance, 0) * local), 0)
 
 

@@ -38,8 +38,8 @@ class Frame:
     axes: Array | None
 
     @classmethod
-    def of(cls, box: Any, cell: Any, periodic: Any, batch_size: int) -> Frame:
-        """From the arguments of `grid_to_coords`.
+    def of(cls, box: Any, cell: Any, periodic: Any, batch_size: int, dtype: str) -> Frame:
+        """From the arguments of `grid_to_coords`, for grids of that dtype.
 
         Raises:
           ValueError: if there is neither box nor cell, or both, a shape does not fit, a number is not finite, or there is
@@ -61,7 +61,7 @@ class Frame:
         origin = np.zeros((batch_size, 3))
         if (np.abs(axes @ axes.transpose(0, 2, 1) - np.eye(3)) < _RIGHT_ANGLE).all():
             return cls(Orthogonal(edges[:, :, 0], repeats), origin, axes)
-        return cls(Oblique(lattice, repeats), origin, None)
+        return cls(Oblique(lattice, repeats, dtype), origin, None)
 
     def check_sigma(self, sigma: Array, shape: tuple[int, ...]) -> None:
         """Raises ValueError where a sigma `[C]` is too small for voxels of oblique cells."""

@@ -100,7 +100,7 @@ def grid_to_coords(
     sigmas = _per_channel("sigma", sigma, num_channels)
     integrals = _per_channel("weights", 1.0 if weights is None else weights, num_channels)
     counts = _atom_counts(num_atoms, batch_size, num_channels)
-    frame = Frame.of(box, cell, periodic, batch_size)
+    frame = Frame.of(box, cell, periodic, batch_size, values.dtype.name)
     frame.check_sigma(sigmas, values.shape[2:])
     exponents = _exponents(fit_background)
     if seeds not in ("op", "cripser"):
@@ -179,6 +179,7 @@ def _solve(
     live = live[np.argsort(-mass[live], kind="stable")]
     # An optimizer has a state of its own and goes through them one after another.
     threads = len(os.sched_getaffinity(0)) if optimizer is None else 1
+    rounding = float(np.finfo(problem.grids.dtype).eps) / 4
     at_once = max(_VOXELS_AT_ONCE // max(problem.grids[:1].size, 1), 1)
     at_once = min(at_once, -(-len(live) // threads)) or 1
 
@@ -187,7 +188,7 @@ def _solve(
         found = solver.solve(part, start[rows], counts[rows], options, optimizer)
         residuals = part.residual(found.atoms)
         left = evidence.leftover(residuals, found.noise) / found.atoms.scale
-        return found, left, evidence.uncertainty(part, found.atoms, options.free, residuals)
+        return found, left, evidence.uncertainty(part, found.atoms, options.free, residuals, rounding)
 
     parts = [live[first : first + at_once] for first in range(0, len(live), at_once)]
     # The matrices are small: a thread for each part serves better than several for each product.

@@ -60,6 +60,7 @@ def refine(problem: Problem, start: Atoms, free: Free, *, max_steps: int, precis
     for _ in range(max_steps):
         step, promise = system.solve(damping)
         done = (promise <= precision * system.loss) | (damping >= _LARGEST_DAMPING)
+        done |= np.abs(step).max(axis=1) < part.space.resolution
         if done.any():
             going = ~done
             rows, damping, step, promise = rows[going], damping[going], step[going], promise[going]

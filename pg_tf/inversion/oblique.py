@@ -7,8 +7,7 @@ voxels cannot resolve of it; and that is a Gaussian of the atoms' displacement d
   sum_voxels G_i G_j = v N(d; C),   C = 2 sigma^2 1 + H^T H / 6,
 
 v the volume of a voxel and H its edges (rows). Its derivatives are the normal matrix, summed over the images of d. The
-residual and its gradient are the compiled op's, and exact; what the matrix is off (1e-5 at voxels as wide as sigma,
-some per cent at twice that) costs steps, and no accuracy.
+residual and its gradient are the compiled op's, and exact; what the matrix is off (some thousandths at voxels as wide as sigma) costs steps, and no accuracy.
 """
 
 from __future__ import annotations
@@ -28,26 +27,30 @@ from pg_tf.inversion.sharpen_oblique import FourierSharpener
 from pg_tf.inversion.space import Flags, Space
 from pg_tf.voxelize import voxelize
 
-# Displacements farther than this, in standard deviations of the Gaussian of displacements, are 1e-9 of the nearest.
-_REACH = 6.5
+# Displacements farther than this, in standard deviations of the Gaussian of displacements, are lost in rounding. Where
+# sigma nears the size of the cell, what the images leave of each other's slopes is not much more.
+_REACH = 8.6
 
 
 class Oblique(Space):
     """Cells of any shape with a corner at the origin."""
 
-    def __init__(self, cell: Array, periodic: Flags) -> None:
+    def __init__(self, cell: Array, periodic: Flags, dtype: str = "float64") -> None:
         """Args:
         cell: `[K, 3, 3]`, rows are lattice vectors, Å.
+        dtype: that the grids of atoms are made in. Quadrature that is good to float64 takes up to a hundred times as
+          long as one that is good to float32.
         """
-        self.cell, self.periodic = cell, periodic
+        self.cell, self.periodic, self.dtype = cell, periodic, dtype
         self.units = np.linalg.inv(cell)
+        self.resolution = 0.0 if dtype == "float64" else float(np.finfo(dtype).eps * np.abs(cell).max(initial=0))
 
     @property
     def vectors(self) -> Array:
         return self.cell
 
     def __getitem__(self, rows: Any) -> Oblique:
-        return Oblique(self.cell[rows], self.periodic)
+        return Oblique(self.cell[rows], self.periodic, self.dtype)
 
     def fractional(self, coords: Array) -> Array:
         return coords @ self.units
@@ -64,9 +67,9 @@ class Oblique(Space):
             weights=weights,
             cell=self.cell,
             periodic=self.periodic,
-            dtype="float64",
+            dtype=self.dtype,
         )
-        return tf.squeeze(grid, 1)
+        return tf.cast(tf.squeeze(grid, 1), tf.float64)
 
     def columns(
         self,

@@ -26,6 +26,9 @@ _SHARP_VOXELS_AT_ONCE = 1 << 20
 # Two equal Gaussians nearer to each other than 2 sigma have one peak; two peaks then are one and noise.
 _NEAREST = 2.2
 
+# Peaks to look at, of the number of atoms: of noise there may be any number.
+_CANDIDATES = 8
+
 
 class Peaks(NamedTuple):
     """Peaks of grids, one grid after another, the most persistent of each grid first.
@@ -167,16 +170,20 @@ def seed(
     coords = sharpener.place(peaks.position, peaks.grid)
     # High peaks on the flank of others and low ones by themselves are both doubtful.
     order = np.lexsort((-peaks.height * peaks.persistence, peaks.grid))
-    present, padded = _padded(len(grids), peaks.grid[order], coords[order])
+    most = np.where(counts >= 0, counts, most_atoms(grids, start.scale))
+    present, padded = _padded(len(grids), peaks.grid[order], coords[order], int(_CANDIDATES * most.max(initial=1)))
     _drop_near(problem.space, padded, present, _NEAREST * sharpener.width)
-    rank = present.cumsum(axis=1)
-    present &= rank <= np.where(counts >= 0, counts, most_atoms(grids, start.scale))[:, np.newaxis]
+    present &= present.cumsum(axis=1) <= most[:, np.newaxis]
     atoms = dataclasses.replace(start, coords=padded, present=present)
     return atoms.padded(max(int(atoms.counts.max(initial=0)), 1))
 
 
-def _padded(num_grids: int, grid: npt.NDArray[np.int64], coords: Array) -> tuple[npt.NDArray[np.bool_], Array]:
+def _padded(
+    num_grids: int, grid: npt.NDArray[np.int64], coords: Array, most: int
+) -> tuple[npt.NDArray[np.bool_], Array]:
     rank = np.arange(len(grid)) - np.searchsorted(grid, np.arange(num_grids))[grid]
+    kept = rank < most
+    grid, rank, coords = grid[kept], rank[kept], coords[kept]
     present = np.zeros((num_grids, rank.max(initial=0) + 1), bool)
     present[grid, rank] = True
     padded = np.zeros((*present.shape, 3))

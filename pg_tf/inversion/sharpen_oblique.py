@@ -24,7 +24,7 @@ _MARGIN = 4.0
 
 @dataclasses.dataclass(frozen=True)
 class FourierSharpener:
-    """A `Sharpener` of cells. Waves are those of `scipy.fft.rfftn` of the continued grid."""
+    """A `Sharpener` of cells. Waves are those of `space.waves` of the continued grid."""
 
     shape: tuple[int, int, int]
     periodic: tuple[bool, bool, bool]
@@ -33,6 +33,7 @@ class FourierSharpener:
     _margins: tuple[int, int, int]  # voxels added on both sides
     _vectors: Array  # [K, 3, 3], of the continued grid, Å
     _corner: Array  # [K, 3], of the continued grid, Å
+    _place: npt.NDArray[np.int64]  # [K, waves], where each is in the spectrum of the result
     _filter: npt.NDArray[np.complex128]  # [K, waves]
     _matched: npt.NDArray[np.complex128]  # [K, waves]
     _unit: Array  # [K], standard deviation of what the matched filter gives for a noise of 1
@@ -63,7 +64,7 @@ class FourierSharpener:
         vectors = edges * extents[:, np.newaxis]
 
         orders, wave_numbers = waves(vectors, extents)
-        sinc = np.prod([np.sinc(order / n) for order, n in zip(orders, extents, strict=True)], axis=0)
+        sinc = np.prod([np.sinc(orders[:, d] / extents[d]) for d in range(3)], axis=0)
         atom = np.exp(-0.5 * (per_wave(sigma) * wave_numbers) ** 2) * sinc
 
         noise = noise / scale
@@ -73,17 +74,14 @@ class FourierSharpener:
         finest = (sigma * np.sqrt(power))[:, np.newaxis] / np.linalg.norm(edges, axis=2)
         x, y, z = np.ceil(extents * density(finest.min(axis=0))).astype(int).tolist()
 
-        # Of the shortest wave along an even extent there is only the half that is its own conjugate.
-        paired = np.all([2 * np.abs(order) < n for order, n in zip(orders, extents, strict=True)], axis=0)
-        twice = paired * np.where(orders[2] > 0, 2.0, 1.0)
-        gain = paired * atom ** per_wave(1 + power) / (atom**2 + per_wave(ridge(at_noise)))
-        height = (twice * gain * atom).sum(axis=(1, 2, 3))
-        spread = np.sqrt(np.prod(shape) * (twice * gain**2).sum(axis=(1, 2, 3)))
-        norm = (twice * atom**2).sum(axis=(1, 2, 3))
-
+        gain = np.sign(atom) * np.abs(atom) ** per_wave(1 + power) / (atom**2 + per_wave(ridge(at_noise)))
+        height = (gain * atom).sum(axis=(1, 2, 3))
+        spread = np.sqrt(np.prod(shape) * (gain**2).sum(axis=(1, 2, 3)))
+        norm = (atom**2).sum(axis=(1, 2, 3))
         # From the middle of the first voxel to that of the first place.
-        phase = sum(order * (1 / m - 1 / n) for order, m, n in zip(orders, (x, y, z), extents, strict=True))
+        phase = sum(orders[:, d] * (1 / m - 1 / extents[d]) for d, m in enumerate((x, y, z)))
         shift = np.exp(1j * np.pi * phase) * (x * y * z)
+        index = np.mod(orders, np.array([x, y, z])[:, np.newaxis, np.newaxis, np.newaxis]).astype(np.int64)
         return cls(
             (x, y, z),
             periodic,
@@ -92,8 +90,9 @@ class FourierSharpener:
             tuple(margins.tolist()),
             vectors,
             -np.einsum("d,kde->ke", margins, edges),
+            (index[:, 0] * y + index[:, 1]) * z + index[:, 2],
             gain * shift / per_wave(height * scale),
-            paired * atom * shift / per_wave(norm * scale),
+            atom * shift / per_wave(norm * scale),
             np.sqrt(np.prod(shape) / norm) / scale,
         )
 
@@ -108,12 +107,11 @@ class FourierSharpener:
 
     def _filtered(self, grids: Array, gain: npt.NDArray[np.complex128]) -> Array:
         continued = np.pad(grids, [(0, 0), *((margin, margin) for margin in self._margins)])
-        spectrum = scipy.fft.rfftn(continued, axes=(1, 2, 3)) * gain
-        x, y, z = self.shape
-        fine = np.zeros((len(grids), x, y, z // 2 + 1), np.complex128)
-        rows, columns = (np.fft.fftfreq(n, 1 / n).astype(int) for n in continued.shape[1:3])
-        fine[:, rows[:, np.newaxis], columns, : spectrum.shape[3]] = spectrum
-        return scipy.fft.irfftn(fine, (x, y, z), axes=(1, 2, 3))
+        spectrum = scipy.fft.fftn(continued, axes=(1, 2, 3)) * gain
+        fine = np.zeros((len(grids), int(np.prod(self.shape))), np.complex128)
+        for row, place, waves in zip(fine, self._place, spectrum, strict=True):
+            np.add.at(row, place.ravel(), waves.ravel())
+        return scipy.fft.ifftn(fine.reshape(-1, *self.shape), axes=(1, 2, 3)).real
 
     def __getitem__(self, rows: Any) -> FourierSharpener:
         per_grid = [field.name for field in dataclasses.fields(self) if field.name not in ("shape", "periodic", "_margins")]

@@ -8,6 +8,7 @@ sharpening shows the atoms. `Orthogonal` is separable, closed or not; `Oblique` 
 from __future__ import annotations
 
 import abc
+import itertools
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,11 @@ class Space(abc.ABC):
 
     Attributes:
       periodic: which of the vectors repeat.
+      resolution: displacements below this, Å, are lost in the rounding of the grids that `voxelize` makes.
     """
 
     periodic: Flags
+    resolution: float = 0.0
 
     @property
     def closed(self) -> bool:
@@ -111,16 +114,32 @@ class Space(abc.ABC):
 
 
 def waves(vectors: Array, shape: Any) -> tuple[Array, Array]:
-    """The waves of `scipy.fft.rfftn` of grids that repeat along vectors `[K, 3, 3]`, rows, Å.
+    """The waves of `np.fft.fftn` of grids that repeat along vectors `[K, 3, 3]`, rows, Å.
+
+    Of all waves that are the same on the voxels, the longest: between vectors at 60 degrees it is often not the one
+    whose orders are the lowest.
 
     Returns:
-      Their orders along the three vectors, `[3, nx, ny, nz // 2 + 1]`, and wave numbers, `[K, nx, ny, nz // 2 + 1]`,
-      1/Å.
+      Their orders along the three vectors, `[K, 3, nx, ny, nz]`, and wave numbers, `[K, nx, ny, nz]`, 1/Å.
     """
-    x, y, z = shape
-    along = [np.fft.fftfreq(x, 1 / x), np.fft.fftfreq(y, 1 / y), np.arange(z // 2 + 1.0)]
-    orders = np.stack(np.meshgrid(*along, indexing="ij"))
-    return orders, np.linalg.norm(np.einsum("dxyz,ked->kxyze", 2 * np.pi * orders, np.linalg.inv(vectors)), axis=-1)
+    units = 2 * np.pi * np.linalg.inv(vectors)
+    metric = units.transpose(0, 2, 1) @ units
+    along = np.ogrid[tuple(slice(n) for n in shape)]
+    along = [(order + n // 2) % n - n // 2 for order, n in zip(along, shape, strict=True)]
+    orders = np.stack(np.broadcast_arrays(*along)).astype(np.float64)
+    squares = np.einsum("dxyz,kde,exyz->kxyz", orders, metric, orders, optimize=True)
+    shortest, shift = squares, np.zeros((*squares.shape, 3))
+    for cells in itertools.product((-1, 0, 1), repeat=3):
+        step = np.array(cells) * shape
+        if not any(cells) or not (metric != metric * np.eye(3)).any():
+            continue
+        slope = 2 * metric @ step
+        change = squares + (step @ metric @ step)[:, np.newaxis, np.newaxis, np.newaxis]
+        for d in range(3):
+            change = change + slope[:, d, np.newaxis, np.newaxis, np.newaxis] * along[d]
+        better = change < shortest * (1 - 1e-9)
+        shortest, shift = np.where(better, change, shortest), np.where(better[..., np.newaxis], step, shift)
+    return orders + np.moveaxis(shift, -1, 1), np.sqrt(np.maximum(shortest, 0))
 
 
 class Orthogonal(Space):
