@@ -64,14 +64,22 @@ class Frame:
         return cls(Oblique(lattice, repeats, dtype), origin, None)
 
     def check_sigma(self, sigma: Array, shape: tuple[int, ...]) -> None:
-        """Raises ValueError where a sigma `[C]` is too small for voxels of oblique cells."""
-        edges = np.linalg.norm(self.space.vectors, axis=2) / np.array(shape)
-        longest = edges.max(axis=1, initial=0)
+        """Raises ValueError where a sigma `[C]` is too small for voxels of oblique cells, or so large that its images
+        fill a structure evenly."""
+        edges = np.linalg.norm(self.space.vectors, axis=2)
+        longest = (edges / np.array(shape)).max(axis=1, initial=0)
         if isinstance(self.space, Oblique) and (longest * _LEAST_SIGMA > sigma.min()).any():
             bad = int(np.argmax(longest))
             raise ValueError(
                 f"sigma must be at least a twelfth of the edges of oblique voxels: molecule {bad} has an edge of "
                 f"{longest[bad]:.4g} Å, sigma is {sigma.min():.4g} Å"
+            )
+        period = np.where(self.space.periodic, edges, np.inf).min(axis=1, initial=np.inf)
+        if (period < sigma.max()).any():
+            bad = int(np.argmin(period))
+            raise ValueError(
+                f"sigma must be less than the period of the structure, or nothing shows where the atoms are: molecule "
+                f"{bad} repeats after {period[bad]:.4g} Å, sigma is {sigma.max():.4g} Å"
             )
 
     @property
@@ -79,15 +87,18 @@ class Frame:
         """`[B, 3, 3]`, rows are the vectors that the grid covers, in the caller's frame, Å."""
         return self.space.vectors if self.axes is None else self.space.vectors @ self.axes
 
-    def placed(self, coords: Array, molecule: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+    def placed(
+        self, coords: Array, molecule: npt.NDArray[np.int64], dtype: npt.DTypeLike
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Coordinates `[N, 3]` of the space, wrapped where it repeats, in the caller's frame, Å, and in units of `cell`
-        from its corner."""
+        from its corner; both of that dtype."""
         space = self.space[molecule]
         fractional = space.fractional(coords[:, np.newaxis])[:, 0]
         fractional = fractional - np.where(self.space.periodic, np.floor(fractional), 0)
-        # What is nearer to 0 from below than rounding tells is 1 after the subtraction.
-        fractional = np.where((fractional == 1) & self.space.periodic, 0, fractional)
-        return self.origin[molecule] + np.einsum("nd,nde->ne", fractional, self.cell[molecule]), fractional
+        # What is nearer to a face than the dtype tells is rounded to 1.
+        fractional = np.where((fractional.astype(dtype) == 1) & self.space.periodic, 0, fractional)
+        placed = self.origin[molecule] + np.einsum("nd,nde->ne", fractional, self.cell[molecule])
+        return placed.astype(dtype), fractional.astype(dtype)
 
 
 def _box(box: Any, batch_size: int) -> tuple[Array, Array, Array | None]:

@@ -214,7 +214,7 @@ def _ragged(
     """Points, fractional coordinates and uncertainties of each molecule, in the caller's frame."""
     grid, atom = np.nonzero(atoms.present)
     molecule, channel = np.divmod(grid, num_channels)
-    coords, fractional = frame.placed(atoms.coords[grid, atom], molecule)
+    coords, fractional = frame.placed(atoms.coords[grid, atom], molecule, dtype)
     splits = np.searchsorted(molecule, np.arange(batch_size + 1)).astype(np.int64)
     points = np.concatenate([channel[:, np.newaxis], coords], axis=1)
     return [

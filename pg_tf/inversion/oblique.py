@@ -108,7 +108,9 @@ class GaussianColumns:
         if one > other:
             return self.inner(other, one).transpose(0, 2, 1)
         # The other end's coordinates change d the other way, and sigma diffuses: d/dsigma = sigma times the Laplacian.
-        name = "".join("" if kind is Kind.VALUE else "D" if kind is Kind.SIGMA else f"{kind:d}" for kind in (other, one))
+        name = "".join(
+            "" if kind is Kind.VALUE else "D" if kind is Kind.SIGMA else f"{kind:d}" for kind in (other, one)
+        )
         sign = -1 if other in COORDINATES else 1
         powers = (one is Kind.SIGMA) + (other is Kind.SIGMA)
         return sign * self._sigma[:, np.newaxis, np.newaxis] ** powers * self._moments[name]

@@ -140,9 +140,7 @@ class SeparableSharpener:
             position = (
                 lower[:, d, np.newaxis] + (np.arange(fine[d]) + 0.5) / fine[d] * (upper - lower)[:, d, np.newaxis]
             )
-            axes.append(
-                axes[same[0]] if same else _spectrum(position, sigma, lengths[:, d], shape[d], periodic[d])
-            )
+            axes.append(axes[same[0]] if same else _spectrum(position, sigma, lengths[:, d], shape[d], periodic[d]))
         to_spectrum, from_spectrum, values = zip(*axes, strict=True)
         places = np.array(fine) / (shape * stretch)  # a voxel
         least = ridge(at_noise) * places.prod(axis=1)
@@ -201,9 +199,7 @@ class SeparableSharpener:
         )
 
 
-def _spectrum(
-    position: Array, sigma: Array, length: Array, extent: int, periodic: bool
-) -> tuple[Array, Array, Array]:
+def _spectrum(position: Array, sigma: Array, length: Array, extent: int, periodic: bool) -> tuple[Array, Array, Array]:
     """Of one axis, on which atoms may be at `[K, m]`: singular vectors on the side of the voxels `[K, n, n]`, those on
     the side of the places times the singular values `[K, m, n]`, and the values `[K, n]`."""
     factors = axis_factors(position, sigma, length, extent, periodic).value.transpose(0, 2, 1)  # [K, n, m]

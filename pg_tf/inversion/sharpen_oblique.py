@@ -57,7 +57,9 @@ class FourierSharpener:
             return values[:, np.newaxis, np.newaxis, np.newaxis]
 
         heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=1)
-        continued = np.ceil(max(_MARGIN, reach) * (sigma[:, np.newaxis] * np.array(shape) / heights).max(axis=0)).astype(int)
+        continued = np.ceil(
+            max(_MARGIN, reach) * (sigma[:, np.newaxis] * np.array(shape) / heights).max(axis=0)
+        ).astype(int)
         margins = np.where(periodic, 0, continued)
         extents = np.array(shape) + 2 * margins
         edges = cell / np.array(shape)[:, np.newaxis]
@@ -114,5 +116,7 @@ class FourierSharpener:
         return scipy.fft.ifftn(fine.reshape(-1, *self.shape), axes=(1, 2, 3)).real
 
     def __getitem__(self, rows: Any) -> FourierSharpener:
-        per_grid = [field.name for field in dataclasses.fields(self) if field.name not in ("shape", "periodic", "_margins")]
+        per_grid = [
+            field.name for field in dataclasses.fields(self) if field.name not in ("shape", "periodic", "_margins")
+        ]
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in per_grid})

@@ -174,7 +174,8 @@ def _judged(
         noise[rest] = evidence.residual_noise(residuals)
         # What lies so far outside of the box that the noise hides it is no evidence of an atom.
         traceless = (
-            part.columns(atoms[rest]).norms() * atoms.scale[rest, np.newaxis] ** 2 < _price(part, noise[rest])[:, np.newaxis]
+            part.columns(atoms[rest]).norms() * atoms.scale[rest, np.newaxis] ** 2
+            < _price(part, noise[rest])[:, np.newaxis]
         )
         present = atoms.present.copy()
         present[rest] &= ~(traceless & (counts[rest] < 0)[:, np.newaxis])
