@@ -79,7 +79,7 @@ def test_shuffled_batches_carry_the_atoms_of_their_labels(folder: pathlib.Path) 
 
 
 @pytest.mark.parametrize("drop_remainder", [False, True])
-@pytest.mark.parametrize("start", [0, 1, 7, 15, 16, 17, 40])
+@pytest.mark.parametrize("start", [1, 16, 40])
 def test_start_leaves_out_exactly_the_batches_before_it(folder: pathlib.Path, start: int, drop_remainder: bool) -> None:
     options = {"batch_size": 64, "shuffle": True, "seed": 5, "repeat": True, "drop_remainder": drop_remainder}
     whole = stream(stored(folder), start + 4, **options)
