@@ -89,6 +89,7 @@ def test_config_survives_its_file(tmp_path):
         ({"sigma": 0.0}, "sigma: must be greater than 0, got 0.0"),
         ({"epochs": 0}, "epochs: must be at least 1, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate: must be a finite number, got nan"),
+        ({"splits": "most"}, 'splits: must be "official" or fractions'),
         ({"loss": "hinge"}, "loss: must be one of mse, mae, huber, got 'hinge'"),
         ({"channels": ("C", "Xx")}, "'Xx' is not an element symbol"),
         ({"network": {"width": 3}}, "network: 'width' follows from the other settings"),

@@ -104,6 +104,7 @@ class Config:
             raise ValueError(f"max_minutes: anneals the cosine schedule only, and schedule is {self.schedule!r}")
         if self.max_minutes is None and self.warmup >= 1:
             raise ValueError(f"warmup: must be a part of the training, less than 1, got {self.warmup}")
+        self.fractions()
         for name in ("width", "input_shape", "outputs"):
             if name in self.network:
                 raise ValueError(f"network: {name!r} follows from the other settings; leave it out")
@@ -126,6 +127,22 @@ class Config:
         if not self.channels:
             return ElementChannels.single()
         return ElementChannels(self.channels, unknown="other" if self.other else None)
+
+    def fractions(self) -> tuple[float, ...] | str | None:
+        """`splits` as `pg_tf.datasets.load` takes it.
+
+        Raises:
+          ValueError: if it is neither "official" nor three numbers.
+        """
+        if self.splits is None or self.splits == "official":
+            return self.splits
+        try:
+            fractions = tuple(float(text) for text in self.splits.split(","))
+        except ValueError:
+            fractions = ()
+        if len(fractions) != 3:
+            raise ValueError(f'splits: must be "official" or fractions such as "0.9,0.05,0.05", got {self.splits!r}')
+        return fractions
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

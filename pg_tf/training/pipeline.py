@@ -48,9 +48,7 @@ def load_part(config: Config, part: str) -> Any:
     Raises:
       ValueError: if it has no molecules or no labels, or as `pg_tf.datasets.load`.
     """
-    splits = config.splits
-    fractions = tuple(map(float, splits.split(","))) if splits and "," in splits else splits
-    source = datasets.load(config.data, part, label=config.label, splits=fractions, seed=config.seed)
+    source = datasets.load(config.data, part, label=config.label, splits=config.fractions(), seed=config.seed)
     if len(source) == 0:
         raise ValueError(
             f"data: the {part} part of {config.data} is empty (splits={config.splits}); use more molecules"
