@@ -51,7 +51,7 @@ def inverted(structure, sigma=0.35, voxel=0.3, noise=0.0, dtype="float32"):
 
 
 def largest_error(found, truth):
-    """Å, of the best assignment of atoms of the same element, to the nearest images; infinite if their counts differ."""
+    """Å, of the best assignment of atoms of an element to the nearest images; infinite if their counts differ."""
     worst = 0.0
     shifts = IMAGES * np.array(truth.periodic)
     for number in set(truth.atomic_numbers) | set(found.atomic_numbers):

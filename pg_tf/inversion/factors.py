@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +92,7 @@ class SeparableColumns:
 
     # Of which factors a column is the product along x, y, z, 0 being the value, 1 the shift and 2 the spread: a sum of
     # such products.
-    _PRODUCTS = {
+    _PRODUCTS: ClassVar[dict[Kind, list[tuple[int, int, int]]]] = {
         Kind.VALUE: [(0, 0, 0)],
         Kind.X: [(1, 0, 0)],
         Kind.Y: [(0, 1, 0)],

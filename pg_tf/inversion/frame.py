@@ -1,4 +1,4 @@
-"""The caller's box or cell, and the spaces that the solver sees of them: from a corner at the origin, without rotation."""
+"""The caller's box or cell, and the space that the solver sees of it: from a corner at the origin, without rotation."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Frame:
         """From the arguments of `grid_to_coords`, for grids of that dtype.
 
         Raises:
-          ValueError: if there is neither box nor cell, or both, a shape does not fit, a number is not finite, or there is
-            no volume.
+          ValueError: if there is neither box nor cell, or both, a shape does not fit, a number is not finite, or there
+            is no volume.
         """
         if box is not None and cell is not None:
             raise ValueError(

@@ -72,8 +72,8 @@ def grid_to_coords(
       box: the `Box` it was made with, or `(origin, lengths)` in Å: `[3]`, or `[B, 3]` for a batch. Of a window into a
         crystal, made with box and cell, the box alone: that grid repeats along no axis.
       cell: instead of a box, the lattice vectors along which the voxels lie, as rows, Å: `[3, 3]`, or `[B, 3, 3]`.
-      periodic: along which of the three vectors of the box or cell the structure repeats, as in `pg_tf.voxelize`: a flag
-        or three. None: all of a cell, none of a box.
+      periodic: along which of the three vectors of the box or cell the structure repeats, as in `pg_tf.voxelize`: a
+        flag or three. None: all of a cell, none of a box.
       weights: integral of an atom, 1 if None: a scalar or one for each channel `[C]`.
       num_atoms: number of atoms in each channel, `[C]` or `[B, C]`; None finds it.
       data_format: "channels_first" or "channels_last".

@@ -179,7 +179,7 @@ def normal_matrix(problem: Problem, atoms: Atoms, free: Free) -> Array:
         for n, (kind, factor) in enumerate(summed):
             matrix[:, first + q, size + n] = projected[kind].sum(axis=1) * factor
         for p in range(q + 1):
-            matrix[:, first + q, first + p] = np.prod([one @ other[p] for one, other in zip(basis, polynomials)])
+            matrix[:, first + q, first + p] = np.prod([basis[axis] @ polynomials[axis][p] for axis in range(3)])
     lower = np.tril(matrix)
     return lower + np.tril(matrix, -1).transpose(0, 2, 1)
 

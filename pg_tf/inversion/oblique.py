@@ -7,7 +7,8 @@ voxels cannot resolve of it; and that is a Gaussian of the atoms' displacement d
   sum_voxels G_i G_j = v N(d; C),   C = 2 sigma^2 1 + H^T H / 6,
 
 v the volume of a voxel and H its edges (rows). Its derivatives are the normal matrix, summed over the images of d. The
-residual and its gradient are the compiled op's, and exact; what the matrix is off (some thousandths at voxels as wide as sigma) costs steps, and no accuracy.
+residual and its gradient are the compiled op's, and exact; what the matrix is off, some thousandths at voxels as wide
+as sigma, costs steps and no accuracy.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class GaussianColumns:
     def _displacements(self) -> Any:
         """`[K, A, A, 3]`, of each atom from each, for all images that matter."""
         space = self._space
-        num_grids, num_atoms, _ = self._coords.shape
+        num_grids = len(self._coords)
         fractional = space.fractional(self._coords)
         apart = fractional[:, :, np.newaxis] - fractional[:, np.newaxis]
         apart -= np.where(space.periodic, np.rint(apart), 0)
@@ -178,7 +179,7 @@ class GaussianColumns:
 
     @property
     def _inside(self) -> Array:
-        """The root of the part of each atom's squared Gaussian that is between the open faces, `[K, A]`; 0 for padding."""
+        """The root of the part of each atom's squared Gaussian between the open faces, `[K, A]`; 0 for padding."""
         result = self._present.astype(np.float64)
         fractional = self._space.fractional(self._coords)
         for axis in np.flatnonzero(~np.array(self._space.periodic)):

@@ -21,8 +21,8 @@ class Inversion:
     Attributes:
       points: ragged `[B, (A), 4]`, or `[A, 4]` for a single grid; columns channel, x, y, z in Å, in the frame in which
         the box was given; ordered by channel. float64 for float64 grids, otherwise float32.
-      fractional: the same coordinates in units of `cell`, from its corner: ragged `[B, (A), 3]` or `[A, 3]`. From 0 to 1
-        along axes that repeat.
+      fractional: the same coordinates in units of `cell`, from its corner: ragged `[B, (A), 3]` or `[A, 3]`. From 0 to
+        1 along axes that repeat.
       uncertainty: ragged `[B, (A)]` or `[A]`, the expected distance of each atom from the truth in Å, from the
         curvature of the loss and from what is left of the grid at that place. Infinite for an atom that left no trace.
         It takes the number of atoms for granted.
@@ -36,8 +36,8 @@ class Inversion:
       sigma: `[B, C]`, Å, as given or as fitted.
       scale: `[B, C]`, fitted factor to the weights, 1 where it was not fitted.
       background: `[B, C, Q]`, coefficients of the fitted polynomials 1; x, y, z; x^2, xy, xz, y^2, yz, z^2, of which
-        Q = 0 (no background), 1 (constant), 4 (linear) or 10 (quadratic); x, y and z run from -1 to 1 across the box,
-        or along the vectors of the cell.
+        Q = 0 (no background), 1 (constant), 4 (linear) or 10 (quadratic); x, y and z run from -1 to 1 across the box
+        or cell.
       cell: `[B, 3, 3]`, Å, rows are the vectors that the grid covers: the cell given, or the edges of the box.
       periodic: along which of them the structure repeats.
     """

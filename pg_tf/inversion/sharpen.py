@@ -47,17 +47,23 @@ def ridge(at_noise: Array) -> Array:
 
 
 class Sharpener(Protocol):
-    """Attributes:
-    shape: of the result; from the number of voxels of the grid to twice as many a side.
-    periodic: along which axes it closes to a circle.
-    noise: `[K]`, standard deviation of a voxel of the result, in atoms.
-    width: `[K]`, sigma of the sharpened Gaussian on the axis where it is widest, Å.
-    """
+    """What shows the atoms of grids as peaks."""
 
-    shape: tuple[int, int, int]
-    periodic: tuple[bool, bool, bool]
-    noise: Array
-    width: Array
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the result; from the number of voxels of the grid to twice as many a side."""
+
+    @property
+    def periodic(self) -> tuple[bool, bool, bool]:
+        """Along which axes it closes to a circle."""
+
+    @property
+    def noise(self) -> Array:
+        """`[K]`, standard deviation of a voxel of the result, in atoms."""
+
+    @property
+    def width(self) -> Array:
+        """`[K]`, sigma of the sharpened Gaussian on the axis where it is widest, Å."""
 
     def place(self, position: Array, grid: npt.NDArray[np.int64]) -> Array:
         """Coordinates `[P, 3]`, Å, of positions in voxels of the result, `[P, 3]`, in the grids `[P]`."""
@@ -69,7 +75,7 @@ class Sharpener(Protocol):
         """The matched filter: how many atoms a residual would best take at each place (`[K, *shape]`), and the standard
         deviation of that for a noise of 1 a voxel (`[K]`, of an atom in the middle of the box)."""
 
-    def __getitem__(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Sharpener: ...
+    def __getitem__(self, rows: Any) -> Sharpener: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +190,7 @@ class SeparableSharpener:
         )
         return found, 1 / (np.sqrt(middle) * self._scale)
 
-    def __getitem__(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> SeparableSharpener:
+    def __getitem__(self, rows: Any) -> SeparableSharpener:
         return SeparableSharpener(
             self.shape,
             self.periodic,

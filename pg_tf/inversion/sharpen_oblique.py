@@ -111,8 +111,8 @@ class FourierSharpener:
         continued = np.pad(grids, [(0, 0), *((margin, margin) for margin in self._margins)])
         spectrum = scipy.fft.fftn(continued, axes=(1, 2, 3)) * gain
         fine = np.zeros((len(grids), int(np.prod(self.shape))), np.complex128)
-        for row, place, waves in zip(fine, self._place, spectrum, strict=True):
-            np.add.at(row, place.ravel(), waves.ravel())
+        for row, place, values in zip(fine, self._place, spectrum, strict=True):
+            np.add.at(row, place.ravel(), values.ravel())
         return scipy.fft.ifftn(fine.reshape(-1, *self.shape), axes=(1, 2, 3)).real
 
     def __getitem__(self, rows: Any) -> FourierSharpener:

@@ -98,8 +98,8 @@ class Space(abc.ABC):
         return self.vectors.sum(axis=1) / 2
 
     def confined(self, coords: Array, reach: Array) -> Array:
-        """Coordinates `[K, A, 3]` wrapped along the vectors that repeat, and no farther than `reach` `[K]`, Å, beyond the
-        faces of the others."""
+        """Coordinates `[K, A, 3]` wrapped along the vectors that repeat, and no farther than `reach` `[K]`, Å, beyond
+        the faces of the others."""
         fractional = self.fractional(coords)
         heights = 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=1)
         margin = (reach[:, np.newaxis] / heights)[:, np.newaxis]
@@ -116,16 +116,16 @@ class Space(abc.ABC):
 def waves(vectors: Array, shape: Any) -> tuple[Array, Array]:
     """The waves of `np.fft.fftn` of grids that repeat along vectors `[K, 3, 3]`, rows, Å.
 
-    Of all waves that are the same on the voxels, the longest: between vectors at 60 degrees it is often not the one
-    whose orders are the lowest.
+    Of all waves that are the same on the voxels, the longest: between vectors at 60 degrees it is often not the one of
+    the lowest orders.
 
     Returns:
       Their orders along the three vectors, `[K, 3, nx, ny, nz]`, and wave numbers, `[K, nx, ny, nz]`, 1/Å.
     """
     units = 2 * np.pi * np.linalg.inv(vectors)
     metric = units.transpose(0, 2, 1) @ units
-    along = np.ogrid[tuple(slice(n) for n in shape)]
-    along = [(order + n // 2) % n - n // 2 for order, n in zip(along, shape, strict=True)]
+    numbers = np.ogrid[tuple(slice(n) for n in shape)]
+    along = [(number + n // 2) % n - n // 2 for number, n in zip(numbers, shape, strict=True)]
     orders = np.stack(np.broadcast_arrays(*along)).astype(np.float64)
     squares = np.einsum("dxyz,kde,exyz->kxyz", orders, metric, orders, optimize=True)
     shortest, shift = squares, np.zeros((*squares.shape, 3))
