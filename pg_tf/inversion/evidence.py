@@ -110,7 +110,7 @@ def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array, ro
     variance = np.einsum("kpp->kp", np.linalg.inv(matrix)) * root**2
     variance = np.where(absent, np.inf, variance)[:, :coordinates].reshape(*shape, 3).sum(axis=2)
     mass = np.maximum(problem.overlap(atoms, np.ones_like(residuals)), np.finfo(np.float64).tiny)
-    floor = (rounding * np.abs(problem.grids).max(axis=(1, 2, 3), initial=0)) ** 2 + np.finfo(np.float64).tiny
+    floor = (rounding * problem.grids.max(axis=(1, 2, 3), initial=0)) ** 2 + np.finfo(np.float64).tiny
     local = np.maximum(problem.overlap(atoms, residuals**2) / mass, floor[:, np.newaxis])
     return np.where(atoms.present, np.sqrt(np.maximum(variance, 0) * local), 0)
 

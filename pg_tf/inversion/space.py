@@ -93,6 +93,11 @@ class Space(abc.ABC):
         """Arguments as of `SeparableSharpener.of`."""
 
     @property
+    def heights(self) -> Array:
+        """Distances of opposite faces, `[K, 3]`, Å."""
+        return 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=1)
+
+    @property
     def middle(self) -> Array:
         """`[K, 3]`."""
         return self.vectors.sum(axis=1) / 2
@@ -101,16 +106,16 @@ class Space(abc.ABC):
         """Coordinates `[K, A, 3]` wrapped along the vectors that repeat, and no farther than `reach` `[K]`, Å, beyond
         the faces of the others."""
         fractional = self.fractional(coords)
-        heights = 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=1)
-        margin = (reach[:, np.newaxis] / heights)[:, np.newaxis]
+        margin = (reach[:, np.newaxis] / self.heights)[:, np.newaxis]
         inside = np.where(self.periodic, fractional - np.floor(fractional), np.clip(fractional, -margin, 1 + margin))
         return np.where((inside == fractional).all(axis=2, keepdims=True), coords, self.cartesian(inside))
 
     def squared_distances(self, displacements: Array) -> Array:
         """Of `[K, A, 3]`, to the nearest image: `[K, A]`, as far as they are small against the cell."""
-        fractional = self.fractional(displacements)
-        shortest = self.cartesian(fractional - np.where(self.periodic, np.rint(fractional), 0))
-        return (shortest**2).sum(axis=2)
+        if any(self.periodic):
+            fractional = self.fractional(displacements)
+            displacements = self.cartesian(fractional - np.where(self.periodic, np.rint(fractional), 0))
+        return (displacements**2).sum(axis=2)
 
 
 def waves(vectors: Array, shape: Any) -> tuple[Array, Array]:
@@ -154,6 +159,10 @@ class Orthogonal(Space):
     @property
     def vectors(self) -> Array:
         return self.lengths[:, :, np.newaxis] * np.eye(3)
+
+    @property
+    def heights(self) -> Array:
+        return self.lengths
 
     def __getitem__(self, rows: Any) -> Orthogonal:
         return Orthogonal(self.lengths[rows], self.periodic)
