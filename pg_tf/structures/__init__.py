@@ -1,11 +1,13 @@
-"""Crystals and molecules from files and from other libraries; every reader yields a `Structure`."""
+"""Crystals and molecules from files and other libraries, and back: every reader yields a `Structure`, every writer
+takes one."""
 
 from pg_tf.structures._ase import from_ase, read_poscar, read_xyz, to_ase
 from pg_tf.structures.cif import read_cif
-from pg_tf.structures.objects import from_pymatgen, from_rdkit
+from pg_tf.structures.objects import from_pymatgen, from_rdkit, to_pymatgen, to_rdkit
 from pg_tf.structures.pdb import read_pdb
 from pg_tf.structures.read import read_structure
 from pg_tf.structures.structure import Structure
+from pg_tf.structures.write import write_structure
 
 __all__ = [
     "Structure",
@@ -18,4 +20,7 @@ __all__ = [
     "read_structure",
     "read_xyz",
     "to_ase",
+    "to_pymatgen",
+    "to_rdkit",
+    "write_structure",
 ]

@@ -99,8 +99,12 @@ def _read(path: Path, format: str, frame: int) -> Structure:
         pass  # what is no readable file is an OSError, whatever ASE makes of it
     try:
         atoms = ase.io.read(os.fspath(path), index=frame, format=format)
+    except KeyError as error:
+        raise ValueError(f"path: {path} cannot be read as {format}: {error} is no symbol of an element") from error
     except Exception as error:  # ASE's readers raise almost anything on what they cannot parse
         raise ValueError(f"path: {path} cannot be read as {format}: {type(error).__name__}: {error}") from error
+    if format == "vasp" and atoms.cell.rank < 3:
+        raise ValueError(f"path: {path}: its lattice vectors lie in one plane, or one of them is 0: {atoms.cell[:]}")
     try:
         return from_ase(atoms, os.path.basename(os.fspath(path)))
     except ValueError as error:

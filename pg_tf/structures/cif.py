@@ -19,6 +19,9 @@ from pg_tf.structures.structure import CLOSEST, Structure
 # Images of a partly occupied site that are further apart than this are two places of a disordered atom, Å.
 _CLOSEST_PARTIAL = 0.1
 
+# Fractional coordinates larger than this are none.
+_FURTHEST = 1000.0
+
 # Shared places: how far the occupancies may add up beyond 1 by rounding.
 _OCCUPANCY_SLACK = 0.02
 
@@ -55,12 +58,9 @@ def read_cif(path: Path, *, block: str | None = None, strict: bool = False) -> S
     try:
         document = _document(path)
         chosen = _block(document, block, doubt)
+        _fill_labels(chosen)
         small = gemmi.make_small_structure_from_block(chosen)
-        cell = np.array(small.cell.orth.mat.tolist()).T
-        if not small.cell.is_crystal():
-            raise ValueError("it has no cell lengths and angles")
-        if not abs(np.linalg.det(cell)) > 0:
-            raise ValueError(f"its cell has no volume: {small.cell.parameters}")
+        cell = _cell(small)
         operations = _operations(small, doubt)
         typed = len(chosen.find_values("_atom_site_type_symbol")) > 0
         numbers, fractional, weights, labels = _expand(small, operations, cell, typed)
@@ -105,6 +105,49 @@ def _block(document: gemmi.cif.Document, name: str | None, doubt: Callable[[str]
     return with_atoms[0]
 
 
+def _fill_labels(block: gemmi.cif.Block) -> None:
+    """Types for labels where a file has no labels: the parser would not see its atoms."""
+    types = block.find_loop("_atom_site_type_symbol")
+    if types.get_loop() is not None and not block.find_values("_atom_site_label"):
+        loop, column = types.get_loop(), [*types]
+        loop.add_columns(["_atom_site_label"], ".")
+        values = block.find_loop("_atom_site_label")
+        for index, symbol in enumerate(column):
+            values[index] = symbol
+
+
+def _cell(small: gemmi.SmallStructure) -> npt.NDArray[np.float64]:
+    if not small.cell.is_crystal():
+        raise ValueError("it has no cell lengths and angles")
+    lengths, angles = small.cell.parameters[:3], small.cell.parameters[3:]
+    cell = np.array(small.cell.orth.mat.tolist()).T
+    possible = min(lengths) > 0 and all(0 < angle < 180 for angle in angles)
+    if not (possible and np.isfinite(cell).all() and np.linalg.det(cell) > 1e-8 * np.prod(lengths)):
+        raise ValueError(f"there is no cell with the lengths {lengths} and the angles {angles}: it has no volume")
+    return cell
+
+
+def _space_group(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> gemmi.SpaceGroup | None:
+    # Databases write the choice of origin or axes as a letter at the end: ICSD's S is origin 1, its Z origin 2.
+    suffix = re.fullmatch(r"(.+?)[ :]+([SZHR12])", small.spacegroup_hm.strip(), re.IGNORECASE)
+    if small.spacegroup is not None and not (suffix and suffix[2].upper() in "SZ"):
+        group, chosen = small.spacegroup, bool(suffix) or bool(small.spacegroup_hall)
+    elif suffix:
+        letter = {"S": "1", "Z": "2"}.get(suffix[2].upper(), suffix[2].upper())
+        group, chosen = gemmi.find_spacegroup_by_name(f"{suffix[1]}:{letter}"), True
+    else:
+        number, chosen = small.spacegroup_number, False
+        group = gemmi.find_spacegroup_by_number(number) if 1 <= number <= 230 else None
+        if group is not None:  # rhombohedral or hexagonal axes, whichever the cell has
+            group = gemmi.find_spacegroup_by_name(group.hm, small.cell.alpha, small.cell.gamma)
+    if group is not None and group.ext in ("1", "2") and not chosen:
+        doubt(
+            f"its space group {group.hm} has two choices of the origin, and neither is named nor the operations "
+            f"listed; choice {group.ext} is taken"
+        )
+    return group
+
+
 def _operations(
     small: gemmi.SmallStructure, doubt: Callable[[str], None]
 ) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
@@ -114,8 +157,8 @@ def _operations(
             operations = [gemmi.Op(text.strip().strip("'\"")) for text in small.symops]
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"its symmetry operations cannot be read: {error}") from error
-    elif small.spacegroup is not None:
-        operations = list(small.spacegroup.operations())
+    elif (group := _space_group(small, doubt)) is not None:
+        operations = list(group.operations())
     else:
         named = small.spacegroup_hm or small.spacegroup_hall or small.spacegroup_number
         if named:
@@ -140,8 +183,10 @@ def _expand(
         if site.occ == 0:
             continue
         position = np.array(site.fract.tolist())
-        if not np.isfinite(position).all():
-            raise ValueError(f"site {site.label} has no coordinates")
+        if not (np.abs(position) < _FURTHEST).all():  # NaN as well
+            raise ValueError(f"site {site.label} has no coordinates in the file, or impossible ones: {position}")
+        if not 0 < site.occ <= 1 + _OCCUPANCY_SLACK:
+            raise ValueError(f"site {site.label} has the occupancy {site.occ:g}; it must be from 0 to 1")
         closest = CLOSEST if site.occ >= 1 else _CLOSEST_PARTIAL
         images = np.array([rotation @ position + shift for rotation, shift in operations])
         kept: list[npt.NDArray[np.float64]] = []

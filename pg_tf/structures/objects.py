@@ -1,10 +1,12 @@
-"""From the objects of other libraries, by what they offer: none of them is imported here."""
+"""From the objects of other libraries and to them."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
+from rdkit import Chem
 
 from pg_tf.elements import SYMBOLS
 from pg_tf.structures.structure import Structure
@@ -41,6 +43,30 @@ def from_pymatgen(structure: Any, name: str = "") -> Structure:
     )
 
 
+def to_pymatgen(structure: Structure) -> Any:
+    """A pymatgen `Structure`, or a `Molecule` where there is no cell. Atoms at one place become one shared site.
+
+    Raises:
+      ImportError: if pymatgen is not installed.
+      ValueError: if a molecule has an atom with a weight other than 1.
+    """
+    try:
+        core = importlib.import_module("pymatgen.core")
+    except ImportError as error:
+        raise ImportError("this needs pymatgen: pip install pymatgen") from error
+    weights = np.asarray(structure.weights)
+    if structure.cell is None:
+        if (bad := np.flatnonzero(weights != 1)).size:
+            raise ValueError(f"structure: atom {bad[0]} has the weight {weights[bad[0]]}, which no Molecule can hold")
+        return core.Molecule(structure.symbols, structure.coords)
+    sites: dict[tuple[float, ...], dict[str, float]] = {}
+    for symbol, place, weight in zip(structure.symbols, structure.coords, weights, strict=True):
+        species = sites.setdefault(tuple(np.round(place, 6)), {})
+        species[symbol] = species.get(symbol, 0.0) + float(weight)
+    lattice = core.Lattice(structure.cell, pbc=structure.periodic)
+    return core.Structure(lattice, list(sites.values()), np.array(list(sites)), coords_are_cartesian=True)
+
+
 def from_rdkit(molecule: Any, conformer: int = -1, name: str = "") -> Structure:
     """A structure from an RDKit `Mol`: the atoms that it has, at the places of one conformer. No hydrogens are added.
 
@@ -64,3 +90,26 @@ def from_rdkit(molecule: Any, conformer: int = -1, name: str = "") -> Structure:
     numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()], np.int32)
     title = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
     return Structure(numbers, geometry.GetPositions().reshape(-1, 3), name=name or title)
+
+
+def to_rdkit(structure: Structure) -> Any:
+    """An RDKit `Mol` with one 3D conformer and no bonds; `rdkit.Chem.rdDetermineBonds` finds those of a molecule.
+
+    Raises:
+      ValueError: if an atom has a weight other than 1, or there is a lattice: a `Mol` has no images.
+    """
+    if structure.cell is not None:
+        raise ValueError("structure: it has a lattice, which a Mol cannot hold; drop it with dataclasses.replace")
+    weights = np.asarray(structure.weights)
+    if (bad := np.flatnonzero(weights != 1)).size:
+        raise ValueError(f"structure: atom {bad[0]} has the weight {weights[bad[0]]}, which a Mol cannot hold")
+    molecule, geometry = Chem.RWMol(), Chem.Conformer(len(structure))
+    geometry.Set3D(True)
+    for index, (number, place) in enumerate(zip(structure.atomic_numbers, structure.coords, strict=True)):
+        atom = Chem.Atom(int(number))
+        atom.SetNoImplicit(True)
+        molecule.AddAtom(atom)
+        geometry.SetAtomPosition(index, [float(x) for x in place])
+    molecule.AddConformer(geometry)
+    molecule.SetProp("_Name", structure.name)
+    return molecule.GetMol()

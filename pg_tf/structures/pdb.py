@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import gemmi
@@ -67,7 +68,18 @@ def _parsed(path: Path) -> gemmi.Structure:
         if not blocks:
             raise ValueError("no block of it has atoms under _atom_site.Cartn_x; crystals of small molecules: read_cif")
         return gemmi.make_structure_from_block(blocks[0])
+    for number, line in enumerate(text.splitlines(), 1):
+        # What is no number the parser takes for 0.
+        if line.startswith(("ATOM  ", "HETATM")) and not _has_coordinates(line):
+            raise ValueError(f"line {number} has no coordinates in columns 31 to 54: {line.rstrip()!r}")
     return gemmi.read_pdb_string(text)
+
+
+def _has_coordinates(line: str) -> bool:
+    try:
+        return all(math.isfinite(float(line[start : start + 8])) for start in (30, 38, 46))
+    except ValueError:
+        return False
 
 
 def _atoms(model: gemmi.Model, alternates: str) -> Iterator[tuple[str, gemmi.Atom, float]]:

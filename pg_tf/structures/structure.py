@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,42 @@ class Structure:
         fractional = self.fractional
         shifts = np.where(np.array(self.periodic), np.floor(fractional), 0.0)
         return dataclasses.replace(self, coords=self.coords - shifts @ self._lattice())
+
+    def supercell(self, repeats: npt.ArrayLike) -> Structure:
+        """The same crystal in a larger cell.
+
+        Args:
+          repeats: how often the cell is repeated along each vector, or for all; or a whole-numbered matrix `[3, 3]`
+            whose rows are the new vectors in units of the old ones.
+
+        Raises:
+          ValueError: if there is no cell, the matrix is singular or of other than whole numbers, or it takes vectors
+            that do not repeat anywhere but to themselves.
+        """
+        lattice, matrix = self._lattice(), np.asarray(repeats)
+        if matrix.shape in ((), (3,)):
+            matrix = np.diag(np.broadcast_to(matrix, 3))
+        if matrix.shape != (3, 3) or matrix.dtype.kind not in "iu" or round(abs(np.linalg.det(matrix))) == 0:
+            raise ValueError(
+                f"repeats: must be one or three whole numbers or a whole-numbered matrix [3, 3] that is not singular, "
+                f"got {repeats!r}"
+            )
+        still = ~np.array(self.periodic)
+        if (matrix != np.eye(3, dtype=int))[still[:, None] | still].any():
+            raise ValueError(f"repeats: {matrix.tolist()} repeats or mixes vectors along which periodic is False")
+        # Old lattice points in the new cell, a row each: all that its corners enclose, less those outside.
+        corners = np.array(list(itertools.product((0, 1), repeat=3))) @ matrix
+        ranges = [np.arange(low, high + 1) for low, high in zip(corners.min(axis=0), corners.max(axis=0), strict=True)]
+        points = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
+        inside = points @ np.linalg.inv(matrix)
+        points = points[((inside > -1e-9) & (inside < 1 - 1e-9)).all(axis=1)]
+        return dataclasses.replace(
+            self,
+            atomic_numbers=np.tile(self.atomic_numbers, len(points)),
+            coords=((points @ lattice)[:, None] + self.coords).reshape(-1, 3),
+            cell=matrix @ lattice,
+            weights=np.tile(self._weights(), len(points)),
+        )
 
     def _lattice(self) -> npt.NDArray[np.float64]:
         if self.cell is None:

@@ -243,3 +243,90 @@ def test_silicalite_has_its_atoms() -> None:
     structure = read_cif(Path(__file__).parents[2] / "examples" / "silicalite.cif", strict=True)
     assert structure.composition == {"O": 192, "Si": 96}
     assert structure.mass == pytest.approx(96 * 60.084, rel=1e-4)
+
+
+@pytest.mark.parametrize("ending", ["\r\n", "\r"])
+def test_endings_of_lines_and_byte_order_marks_do_not_matter(ending: str, tmp_path: Path) -> None:
+    text = (HEAD + P1 + SITES + "Fe1 0 0 0\nO1 0.1(2) .2 3e-1\n").replace("\n", ending)
+    assert read(tmp_path, text).composition == {"O": 1, "Fe": 1}
+    (tmp_path / "marked.cif").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_cif(tmp_path / "marked.cif").composition == {"O": 1, "Fe": 1}
+
+
+def test_text_fields_with_any_punctuation_are_skipped(tmp_path: Path) -> None:
+    title = "_publ_section_title\n;\nA; title 'of\nloop_ data_x\n;\n_x 'it''s; fine'\n_y \"a;b 'c'\"\n"
+    assert len(read(tmp_path, HEAD + title + P1 + SITES + "Fe1 0 0 0\n")) == 1
+
+
+@pytest.mark.parametrize("unknown", ["?", "."])
+def test_occupancy_that_is_not_known_is_1(unknown: str, tmp_path: Path) -> None:
+    assert read(tmp_path, HEAD + P1 + OCCUPIED + f"Fe1 0 0 0 {unknown}\n").composition == {"Fe": 1}
+
+
+@pytest.mark.parametrize("occupancy", ["1.5", "-0.5", "100"])
+def test_impossible_occupancy_is_refused(occupancy: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="site Fe1 has the occupancy"):
+        read(tmp_path, HEAD + P1 + OCCUPIED + f"Fe1 0 0 0 {occupancy}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "angle"), [("_cell_length_a -5", "90"), ("_cell_angle_gamma 190", "90"), ("_cell_angle_alpha 20", "150")]
+)
+def test_impossible_cells_are_refused(line: str, angle: str, tmp_path: Path) -> None:
+    tag = line.split()[0]
+    head = "".join(line + "\n" if old.startswith(tag) else old + "\n" for old in HEAD.splitlines())
+    with pytest.raises(ValueError, match="there is no cell with the lengths"):
+        read(tmp_path, head.replace("100.5", angle) + P1 + SITES + "Fe1 0 0 0\n")
+
+
+def test_types_do_for_labels(tmp_path: Path) -> None:
+    sites = SITES.replace("_atom_site_label", "_atom_site_type_symbol")
+    assert read(tmp_path, HEAD + P1 + sites + "Fe3+ 0 0 0\nO2- .5 .5 .5\n").composition == {"O": 1, "Fe": 1}
+
+
+CUBIC = HEAD.replace("6.0", "5.0").replace("7.0", "5.0").replace("100.5", "90")
+
+
+@pytest.mark.parametrize(("origin", "x"), [(":1", 0), (":2", 0.125), (" S", 0), (" Z", 0.125)])
+def test_both_origins_of_diamond_are_known_by_their_names(origin: str, x: float, tmp_path: Path) -> None:
+    group = f"_symmetry_space_group_name_H-M 'F d -3 m{origin}'\n"
+    assert len(read(tmp_path, CUBIC + group + SITES + f"C1 {x} {x} {x}\n", strict=True)) == 8
+
+
+def test_origin_that_is_not_named_is_doubted(tmp_path: Path) -> None:
+    text = CUBIC + "_symmetry_space_group_name_H-M 'F d -3 m'\n" + SITES + "C1 0 0 0\n"
+    with pytest.warns(UserWarning, match="F d -3 m has two choices of the origin"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        "_space_group_IT_number 225",
+        "_space_group_name_Hall '-F 4 2 3'",
+        "_symmetry_space_group_name_H-M Fm-3m",
+        "_symmetry_space_group_name_H-M 'F m 3 m'",
+    ],
+)
+def test_space_group_may_be_named_in_any_way(group: str, tmp_path: Path) -> None:
+    assert read(tmp_path, CUBIC + group + "\n" + SITES + "Na1 0 0 0\nCl1 .5 .5 .5\n", strict=True).composition == {
+        "Na": 4,
+        "Cl": 4,
+    }
+
+
+@pytest.mark.parametrize(("angles", "count"), [(("90", "120"), 6), (("60", "60"), 2)])
+@pytest.mark.parametrize("group", ["_symmetry_space_group_name_H-M 'R -3 m'", "_space_group_IT_number 166"])
+def test_axes_of_rhombohedral_groups_follow_the_cell(
+    group: str, angles: tuple[str, str], count: int, tmp_path: Path
+) -> None:
+    head = CUBIC.replace("gamma 90", f"gamma {angles[1]}").replace(" 90", f" {angles[0]}")
+    site = "Bi1 0 0 0.2\n" if count == 6 else "Bi1 0.2 0.2 0.2\n"
+    assert len(read(tmp_path, head + group + "\n" + SITES + site, strict=True)) == count
+
+
+def test_rounded_thirds_are_special_positions(tmp_path: Path) -> None:
+    head = CUBIC.replace("gamma 90", "gamma 120")
+    group = "_symmetry_space_group_name_H-M 'P 63/m m c'\n"
+    for third in ("0.3333 0.6667", "0.333 0.667"):
+        assert len(read(tmp_path, head + group + SITES + f"Zn1 {third} 0.25\n", strict=True)) == 2

@@ -179,3 +179,21 @@ def test_rdkit_molecules_are_read_as_they_are() -> None:
     AllChem.Compute2DCoords(heavy)
     with pytest.raises(ValueError, match="its conformer is flat"):
         from_rdkit(heavy)
+
+
+@pytest.mark.parametrize(("scale", "length"), [("2.0", 5.0), ("-1680.0", 5.0), ("2.0 2.0 2.0", 5.0)])
+def test_scale_of_a_poscar_may_be_a_volume_or_three_numbers(scale: str, length: float, tmp_path: Path) -> None:
+    path = tmp_path / "POSCAR"
+    volume = float(np.linalg.det(CELL))
+    path.write_text(POSCAR.replace("2.0", scale.replace("1680.0", f"{volume:.9f}"), 1).replace("\n", "\r\n"))
+    assert np.linalg.norm(read_poscar(path).cell[0]) == pytest.approx(length)
+
+
+def test_poscar_without_volume_and_symbols_that_are_none_are_refused(tmp_path: Path) -> None:
+    poscar, xyz = tmp_path / "POSCAR", tmp_path / "a.xyz"
+    poscar.write_text(POSCAR.replace("2.5 0 0", "0 0 0"))
+    with pytest.raises(ValueError, match="its lattice vectors lie in one plane"):
+        read_poscar(poscar)
+    xyz.write_text("1\n\nQq 0 0 0\n")
+    with pytest.raises(ValueError, match="'Qq' is no symbol of an element"):
+        read_xyz(xyz)

@@ -161,3 +161,11 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
         read(tmp_path, ALTERNATES, alternates="B")
     with pytest.raises(FileNotFoundError):
         read_pdb(tmp_path / "none.pdb")
+
+
+@pytest.mark.parametrize("value", ["********", "     nan", "        "])
+def test_coordinates_that_are_no_numbers_are_refused_by_line(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.pdb"
+    path.write_text(CRYSTAL + line(1, " N", "N", 1) + line(2, " C", "C", 2).replace("   2.000", value, 1))
+    with pytest.raises(ValueError, match="line 3 has no coordinates in columns 31 to 54"):
+        read_pdb(path)
