@@ -1,10 +1,13 @@
 """3D residual networks (He et al. 2015, arXiv:1512.03385; in 3D: Hara et al. 2018, arXiv:1711.09577)."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import layers
+
+from .isotropic import IsotropicConv3D
 
 # Channels (in multiples of the width) and stride of each stage. The last stage keeps its resolution: a 32^3
 # grid enters it as 2^3, and a stride there would leave only one voxel to average.
@@ -25,18 +28,21 @@ def resnet3d(
     stem_kernel: int = 7,
     stem_strides: int = 2,
     stem_pool: bool = True,
+    isotropic: bool = False,
+    preactivation: bool = False,
+    hidden_activation: str = "relu",
     name: str = "resnet3d",
 ) -> keras.Model:
     """Instantiates a 3D-ResNet for regression or classification of voxel grids.
 
-    A convolutional stem, four stages of residual blocks with `width`, `2 width`, `4 width` and
+    A convolutional stem, up to four stages of residual blocks with `width`, `2 width`, `4 width` and
     `8 width` channels (strides 1, 2, 2, 1), global average pooling and a dense layer. Where a block
-    changes the shape its shortcut is a 1x1x1 convolution. The model is made of built-in Keras layers
-    only: it runs on every Keras backend and loads without pg_tf. The output is at least float32, also
-    under a mixed precision policy.
+    changes the shape its shortcut is a 1x1x1 convolution. The model runs on every Keras backend, and
+    unless it is isotropic it is made of built-in Keras layers only and loads without pg_tf. The output
+    is at least float32, also under a mixed precision policy.
 
     Args:
-        blocks: Number of residual blocks in each of the four stages.
+        blocks: Number of residual blocks in each stage; one to four stages.
         bottleneck: Whether a block is 1x1x1, 3x3x3, 1x1x1 convolutions with a fourfold expansion
             rather than two 3x3x3 convolutions. The stride is in the 3x3x3 convolution.
         width: Number of channels of the first stage.
@@ -48,6 +54,11 @@ def resnet3d(
         stem_strides: Stride of the stem. 1 suits grids of a few voxels an atom; it costs eight times
             the arithmetic.
         stem_pool: Whether the stem ends with 3x3x3 max pooling of stride 2.
+        isotropic: Whether all kernels are those of `IsotropicConv3D`. Suits properties that do not
+            depend on how a molecule is turned, in grids of one resolution (`pg_tf.centered_box`).
+        preactivation: Whether normalisation and activation come before the convolutions of a block, so that
+            nothing stands between the sums (He et al. 2016, arXiv:1603.05027), and once more before the pooling.
+        hidden_activation: Activation of the hidden layers, such as "relu" or "silu".
         name: Name of the model.
 
     Input shape:
@@ -71,25 +82,29 @@ def resnet3d(
     """
     blocks, input_shape = tuple(blocks), tuple(input_shape)
     stride = stem_strides * (2 if stem_pool else 1)
-    for _, stage_stride in STAGES:
+    stages = STAGES[: len(blocks)]
+    for _, stage_stride in stages:
         stride *= stage_stride
     _check(blocks, width, input_shape, outputs, stem_kernel, stem_strides, stride)
 
     inputs = layers.Input(input_shape, name="grid")
+    build = _Blocks(isotropic, preactivation, hidden_activation)
     # Grids are sparse: the variance behind the first convolution is some 1e-4, and the moving average would take a
     # hundred steps to forget its usual start at 1.
-    x = _convolution(inputs, width, stem_kernel, stem_strides, "stem", moving_variance_initializer="zeros")
-    x = _activation(x, "stem")
+    x = build.convolution(inputs, width, stem_kernel, stem_strides, "stem")
+    x = build.activation(build.norm(x, "stem", moving_variance_initializer="zeros"), "stem")
     if stem_pool:
         # Padded with zeros on both sides, as the convolutions are; after a ReLU zeros never win.
         x = layers.ZeroPadding3D(1, data_format="channels_last", name="stem_pool_pad")(x)
         x = layers.MaxPooling3D(3, 2, data_format="channels_last", name="stem_pool")(x)
 
-    block = _bottleneck_block if bottleneck else _basic_block
-    for stage, (count, (multiple, stage_stride)) in enumerate(zip(blocks, STAGES, strict=True), 1):
+    block = build.bottleneck if bottleneck else build.basic
+    for stage, (count, (multiple, stage_stride)) in enumerate(zip(blocks, stages, strict=True), 1):
         for i in range(count):
             prefix = f"stage{stage}_block{i + 1}"
             x = block(x, multiple * width, stage_stride if i == 0 else 1, prefix)
+    if preactivation:
+        x = build.activation(build.norm(x, "last"), "last")
 
     x = layers.GlobalAveragePooling3D(data_format="channels_last", name="pool")(x)
     dtype = keras.backend.result_type(keras.config.dtype_policy().compute_dtype, "float32")
@@ -124,11 +139,10 @@ def resnet3d10(
     14361793
     """
     return resnet3d(
-        (1, 1, 1, 1),
         width=width,
         input_shape=input_shape,
         outputs=outputs,
-        **{"name": "resnet3d10", **options},
+        **{"blocks": (1, 1, 1, 1), "name": "resnet3d10", **options},
     )
 
 
@@ -137,11 +151,10 @@ def resnet3d18(
 ) -> keras.Model:
     """Instantiates the 3D-ResNet-18: two basic blocks a stage. Arguments as in `resnet3d10`."""
     return resnet3d(
-        (2, 2, 2, 2),
         width=width,
         input_shape=input_shape,
         outputs=outputs,
-        **{"name": "resnet3d18", **options},
+        **{"blocks": (2, 2, 2, 2), "name": "resnet3d18", **options},
     )
 
 
@@ -150,11 +163,10 @@ def resnet3d34(
 ) -> keras.Model:
     """Instantiates the 3D-ResNet-34: 3, 4, 6, 3 basic blocks. Arguments as in `resnet3d10`."""
     return resnet3d(
-        (3, 4, 6, 3),
         width=width,
         input_shape=input_shape,
         outputs=outputs,
-        **{"name": "resnet3d34", **options},
+        **{"blocks": (3, 4, 6, 3), "name": "resnet3d34", **options},
     )
 
 
@@ -172,50 +184,67 @@ def resnet3d50(
     )
 
 
-def _basic_block(x: Any, filters: int, stride: int, name: str) -> Any:
-    shortcut = _shortcut(x, filters, stride, name)
-    x = _activation(_convolution(x, filters, 3, stride, f"{name}_1"), f"{name}_1")
-    x = _convolution(x, filters, 3, 1, f"{name}_2")
-    return _activation(layers.Add(name=f"{name}_add")([shortcut, x]), name)
+@dataclasses.dataclass(frozen=True)
+class _Blocks:
+    """The residual blocks of one kind of network."""
 
+    isotropic: bool
+    preactivation: bool
+    hidden_activation: str
 
-def _bottleneck_block(x: Any, filters: int, stride: int, name: str) -> Any:
-    shortcut = _shortcut(x, 4 * filters, stride, name)
-    x = _activation(_convolution(x, filters, 1, 1, f"{name}_1"), f"{name}_1")
-    x = _activation(_convolution(x, filters, 3, stride, f"{name}_2"), f"{name}_2")
-    x = _convolution(x, 4 * filters, 1, 1, f"{name}_3")
-    return _activation(layers.Add(name=f"{name}_add")([shortcut, x]), name)
+    def basic(self, x: Any, filters: int, stride: int, name: str) -> Any:
+        return self._residual(x, filters, stride, name, ((filters, 3, stride), (filters, 3, 1)))
 
+    def bottleneck(self, x: Any, filters: int, stride: int, name: str) -> Any:
+        return self._residual(
+            x, 4 * filters, stride, name, ((filters, 1, 1), (filters, 3, stride), (4 * filters, 1, 1))
+        )
 
-def _shortcut(x: Any, filters: int, stride: int, name: str) -> Any:
-    if stride == 1 and x.shape[-1] == filters:
-        return x
-    return _convolution(x, filters, 1, stride, f"{name}_shortcut")
+    def _residual(
+        self, x: Any, filters: int, stride: int, name: str, convolutions: Sequence[tuple[int, int, int]]
+    ) -> Any:
+        shortcut = x
+        if stride > 1 or x.shape[-1] != filters:
+            shortcut = self.convolution(x, filters, 1, stride, f"{name}_shortcut")
+            if not self.preactivation:
+                shortcut = self.norm(shortcut, f"{name}_shortcut")
+        for i, (inner, kernel, inner_stride) in enumerate(convolutions, 1):
+            part = f"{name}_{i}"
+            if self.preactivation:
+                x = self.activation(self.norm(x, part), part)
+            x = self.convolution(x, inner, kernel, inner_stride, part)
+            if not self.preactivation:
+                x = self.norm(x, part)
+                x = self.activation(x, part) if i < len(convolutions) else x
+        x = layers.Add(name=f"{name}_add")([shortcut, x])
+        return x if self.preactivation else self.activation(x, name)
 
+    def activation(self, x: Any, name: str) -> Any:
+        return layers.Activation(self.hidden_activation, name=f"{name}_{self.hidden_activation}")(x)
 
-def _activation(x: Any, name: str) -> Any:
-    return layers.ReLU(name=f"{name}_relu")(x)
+    def norm(self, x: Any, name: str, **options: Any) -> Any:
+        return layers.BatchNormalization(name=f"{name}_norm", **BATCH_NORM, **options)(x)
 
-
-def _convolution(x: Any, filters: int, kernel: int, stride: int, name: str, **norm: Any) -> Any:
-    padding = "same"
-    if stride > 1:
-        # "same" pads an even side on one end only, which would set the kernels' centres one voxel beside
-        # those of the strided shortcut.
-        if kernel > 1:
-            x = layers.ZeroPadding3D(kernel // 2, data_format="channels_last", name=f"{name}_pad")(x)
-        padding = "valid"
-    x = layers.Conv3D(
-        filters,
-        kernel,
-        stride,
-        padding,
-        data_format="channels_last",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    return layers.BatchNormalization(name=f"{name}_norm", **BATCH_NORM, **norm)(x)
+    def convolution(self, x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
+        padding = "same"
+        if stride > 1:
+            # "same" pads an even side on one end only, which would set the kernels' centres one voxel beside
+            # those of the strided shortcut.
+            if kernel > 1:
+                x = layers.ZeroPadding3D(kernel // 2, data_format="channels_last", name=f"{name}_pad")(x)
+            padding = "valid"
+        if self.isotropic and kernel > 1:
+            return IsotropicConv3D(filters, kernel, stride, padding, name=f"{name}_conv")(x)
+        return layers.Conv3D(
+            filters,
+            kernel,
+            stride,
+            padding,
+            data_format="channels_last",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}_conv",
+        )(x)
 
 
 def _check(
@@ -227,8 +256,8 @@ def _check(
     stem_strides: int,
     stride: int,
 ) -> None:
-    if len(blocks) != len(STAGES) or min(blocks) < 1:
-        raise ValueError(f"blocks must be {len(STAGES)} positive numbers, one a stage. Received: {blocks}")
+    if not 1 <= len(blocks) <= len(STAGES) or min(blocks) < 1:
+        raise ValueError(f"blocks must be 1 to {len(STAGES)} positive numbers, one a stage. Received: {blocks}")
     for argument, value in (("width", width), ("outputs", outputs), ("stem_strides", stem_strides)):
         if value < 1:
             raise ValueError(f"{argument} must be at least 1. Received: {argument}={value}")

@@ -263,7 +263,7 @@ def test_error_names_the_argument(arguments: dict[str, object], message: str) ->
         models.resnet3d10(**arguments)
 
 
-@pytest.mark.parametrize("blocks", [(1, 1, 1), (1, 1, 1, 0)])
+@pytest.mark.parametrize("blocks", [(), (1, 1, 1, 0), (1, 1, 1, 1, 1)])
 def test_error_names_blocks(blocks: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"blocks must be 4 positive numbers"):
+    with pytest.raises(ValueError, match=r"blocks must be 1 to 4 positive numbers"):
         models.resnet3d(blocks)
