@@ -31,6 +31,8 @@ def resnet3d(
     isotropic: bool = False,
     preactivation: bool = False,
     hidden_activation: str = "relu",
+    normalization: str = "batch",
+    squeeze_excite: bool = False,
     name: str = "resnet3d",
 ) -> keras.Model:
     """Instantiates a 3D-ResNet for regression or classification of voxel grids.
@@ -59,6 +61,10 @@ def resnet3d(
         preactivation: Whether normalisation and activation come before the convolutions of a block, so that
             nothing stands between the sums (He et al. 2016, arXiv:1603.05027), and once more before the pooling.
         hidden_activation: Activation of the hidden layers, such as "relu" or "silu".
+        normalization: "batch", or "group" with 8 groups (Wu and He 2018, arXiv:1803.08494), which does not
+            depend on what else is in a batch.
+        squeeze_excite: Whether the channels of each block are weighted by their averages over the grid
+            (Hu et al. 2018, arXiv:1709.01507).
         name: Name of the model.
 
     Input shape:
@@ -82,13 +88,15 @@ def resnet3d(
     """
     blocks, input_shape = tuple(blocks), tuple(input_shape)
     stride = stem_strides * (2 if stem_pool else 1)
+    if normalization not in ("batch", "group"):
+        raise ValueError(f'normalization must be "batch" or "group". Received: normalization={normalization!r}')
     stages = STAGES[: len(blocks)]
     for _, stage_stride in stages:
         stride *= stage_stride
     _check(blocks, width, input_shape, outputs, stem_kernel, stem_strides, stride)
 
     inputs = layers.Input(input_shape, name="grid")
-    build = _Blocks(isotropic, preactivation, hidden_activation)
+    build = _Blocks(isotropic, preactivation, hidden_activation, normalization, squeeze_excite)
     # Grids are sparse: the variance behind the first convolution is some 1e-4, and the moving average would take a
     # hundred steps to forget its usual start at 1.
     x = build.convolution(inputs, width, stem_kernel, stem_strides, "stem")
@@ -191,6 +199,8 @@ class _Blocks:
     isotropic: bool
     preactivation: bool
     hidden_activation: str
+    normalization: str
+    squeeze_excite: bool
 
     def basic(self, x: Any, filters: int, stride: int, name: str) -> Any:
         return self._residual(x, filters, stride, name, ((filters, 3, stride), (filters, 3, 1)))
@@ -216,13 +226,23 @@ class _Blocks:
             if not self.preactivation:
                 x = self.norm(x, part)
                 x = self.activation(x, part) if i < len(convolutions) else x
+        if self.squeeze_excite:
+            x = self._weigh_channels(x, name)
         x = layers.Add(name=f"{name}_add")([shortcut, x])
         return x if self.preactivation else self.activation(x, name)
+
+    def _weigh_channels(self, x: Any, name: str) -> Any:
+        weights = layers.GlobalAveragePooling3D(keepdims=True, data_format="channels_last", name=f"{name}_squeeze")(x)
+        weights = layers.Dense(max(1, x.shape[-1] // 4), activation="relu", name=f"{name}_excite_1")(weights)
+        weights = layers.Dense(x.shape[-1], activation="sigmoid", name=f"{name}_excite_2")(weights)
+        return layers.Multiply(name=f"{name}_weigh")([x, weights])
 
     def activation(self, x: Any, name: str) -> Any:
         return layers.Activation(self.hidden_activation, name=f"{name}_{self.hidden_activation}")(x)
 
     def norm(self, x: Any, name: str, **options: Any) -> Any:
+        if self.normalization == "group":
+            return layers.GroupNormalization(8, epsilon=BATCH_NORM["epsilon"], name=f"{name}_norm")(x)
         return layers.BatchNormalization(name=f"{name}_norm", **BATCH_NORM, **options)(x)
 
     def convolution(self, x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:

@@ -1,0 +1,165 @@
+"""The rows of docs/results.md, declared."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from pg_tf.training import Config
+from studies.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A row that trains a network.
+
+    Attributes:
+      name: by which the command knows it.
+      table: where it is shown.
+      label: what it says there.
+      recipe: what is run.
+    """
+
+    name: str
+    table: str
+    label: str
+    recipe: Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Rival:
+    """A row of a rival without grids, see `studies.rivals`."""
+
+    name: str
+    table: str
+    label: str
+    rival: str
+    data: str
+    num_train: int
+
+
+Row = Trained | Rival
+
+ELEMENTS = ("C", "N", "O", "H", "F", "S", "Cl", "Br")
+
+_TRAINING: dict[str, Any] = {
+    "channels": ELEMENTS,
+    "rotation": True,
+    "optimizer": "adamw",
+    "learning_rate": 3e-3,
+    "schedule": "cosine",
+    "weight_decay": 1e-2,
+    "clipnorm": 1.0,
+    "batch_size": 64,
+}
+
+# Isotropic, one block in each of two stages, voxels of 0.65 Å.
+SMALL = Recipe(
+    "qm9",
+    10000,
+    Config(
+        **_TRAINING,
+        grid_size=16,
+        box=10.4,
+        sigma=0.45,
+        width=32,
+        network={
+            "blocks": [1, 1],
+            "stem_kernel": 5,
+            "stem_pool": False,
+            "isotropic": True,
+            "preactivation": True,
+            "hidden_activation": "silu",
+        },
+        loss="mae",
+        epochs=30,
+    ),
+)
+
+# What `pg-tf demo` trains.
+DEMO = Recipe(
+    "qm9",
+    10000,
+    Config(
+        **_TRAINING,
+        grid_size=24,
+        sigma=0.4,
+        translation=0.5,
+        width=16,
+        network={"stem_kernel": 5},
+        loss="huber",
+        epochs=30,
+    ),
+)
+
+# 14.3 Å holds 99 % of the molecules, however they are turned. Voxels as those of SMALL, so that its weights fit.
+PCQM4MV2 = SMALL.replace(source="pcqm4mv2", num_train=1190, grid_size=22, box=14.3, epochs=60)
+
+# The base of what is changed one at a time: coarser voxels, so that a run takes two minutes.
+BASE = SMALL.replace(num_train=1000, epochs=40, grid_size=12, box=10.2, sigma=0.5)
+
+
+def _change(name: str, label: str, **changes: Any) -> Trained:
+    return Trained(f"change-{name}", "changes", label, BASE.replace(**changes))
+
+
+def _curve(source: str, base: Recipe, sizes: tuple[int, ...], passes: int) -> tuple[Trained, ...]:
+    """Trainings of equal cost: the fewer molecules, the more often each is seen."""
+    return tuple(
+        Trained(
+            f"curve-{source}-{size}",
+            f"curve-{source}",
+            f"{size:,} molecules",
+            base.replace(source=source, num_train=size, epochs=passes // size),
+        )
+        for size in sizes
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Rival("qm9-mean", "qm9", "mean of the training set", "mean", "qm9", 10000),
+    Rival("qm9-composition", "qm9", "linear fit on element counts", "composition", "qm9", 10000),
+    Rival("qm9-soap", "qm9", "kernel ridge on SOAP", "soap", "qm9", 10000),
+    Trained("qm9-demo", "qm9", "ResNet-10 of the demonstration", DEMO),
+    Trained("qm9-small", "qm9", "small isotropic network", SMALL),
+    Rival("pcqm4mv2-mean", "pcqm4mv2", "mean of the training set", "mean", "pcqm4mv2", 1190),
+    Rival("pcqm4mv2-composition", "pcqm4mv2", "linear fit on element counts", "composition", "pcqm4mv2", 1190),
+    Rival("pcqm4mv2-soap", "pcqm4mv2", "kernel ridge on SOAP", "soap", "pcqm4mv2", 1190),
+    Trained("pcqm4mv2-small", "pcqm4mv2", "small isotropic network", PCQM4MV2),
+    Trained(
+        "pcqm4mv2-from-qm9",
+        "pcqm4mv2",
+        "the same, started from the weights of `qm9-small`",
+        PCQM4MV2.replace(epochs=30, learning_rate=1e-3, pretrain=SMALL),
+    ),
+    Rival("changes-mean", "changes", "mean of the training set", "mean", "qm9", 1000),
+    Rival("changes-composition", "changes", "linear fit on element counts", "composition", "qm9", 1000),
+    Rival("changes-soap", "changes", "kernel ridge on SOAP", "soap", "qm9", 1000),
+    _change("none", "base: 12^3 voxels of 0.85 Å, sigma 0.5 Å, an element a channel, width 32"),
+    _change("not-isotropic", "ordinary kernels", network={"isotropic": False}),
+    _change(
+        "not-isotropic-fixed", "ordinary kernels, no rotation in training", network={"isotropic": False}, rotation=False
+    ),
+    _change("no-rotation", "no rotation in training", rotation=False),
+    _change("translation", "shifts of up to 0.5 Å in training", translation=0.5),
+    _change("one-channel", "one channel for all elements", channels=()),
+    _change("fitted-box", "a box fitted to each molecule, margin 2 Å", box=None),
+    _change("sigma-0.2", "sigma 0.2 Å", sigma=0.2),
+    _change("sigma-0.3", "sigma 0.3 Å", sigma=0.3),
+    _change("sigma-0.4", "sigma 0.4 Å", sigma=0.4),
+    _change("sigma-0.6", "sigma 0.6 Å", sigma=0.6),
+    _change("grid-16", "16^3 voxels of 0.64 Å", grid_size=16),
+    _change("grid-24", "24^3 voxels of 0.43 Å", grid_size=24),
+    _change("grid-32", "32^3 voxels of 0.32 Å", grid_size=32),
+    _change("width-16", "width 16", width=16),
+    _change("width-48", "width 48", width=48),
+    _change("stages-3", "three stages", network={"blocks": [1, 1, 1]}),
+    _change("postactivation", "activation after the convolutions", network={"preactivation": False}),
+    _change("relu", "ReLU instead of SiLU", network={"hidden_activation": "relu"}),
+    _change("huber", "Huber loss instead of the absolute error", loss="huber"),
+    _change("group-norm", "GroupNorm instead of BatchNorm", network={"normalization": "group"}),
+    _change("squeeze-excite", "squeeze-excite", network={"squeeze_excite": True}),
+    _change("batch-32", "batches of 32", batch_size=32),
+    *_curve("qm9", BASE, (500, 1000, 2000, 4000, 10000), passes=80_000),
+    *_curve("pcqm4mv2", BASE.replace(grid_size=16, box=13.6), (150, 300, 600, 1190), passes=48_000),
+)
