@@ -1,0 +1,86 @@
+"""Options of the layers as Keras saves them, and what the layers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pg_tf.elements import SYMBOLS, ElementChannels
+
+
+def elements(value: Any) -> ElementChannels | None:
+    """From `ElementChannels`, symbols, or what `elements_config` made."""
+    if value is None or isinstance(value, ElementChannels):
+        return value
+    return ElementChannels(**value) if isinstance(value, Mapping) else ElementChannels(value)
+
+
+def elements_config(value: ElementChannels | None) -> dict[str, Any] | None:
+    return None if value is None else {"symbols": list(value.symbols), "unknown": value.unknown}
+
+
+def positive(name: str, value: Any, shape: tuple[int, ...]) -> float | list[float]:
+    """A number, or as many as `shape` says, greater than 0."""
+    array = np.asarray(value, np.float64)
+    if array.shape not in ((), shape) or not (np.isfinite(array).all() and (array > 0).all()):
+        raise ValueError(f"{name} must be one number or {shape[0]}, finite and greater than 0; got {value!r}")
+    return array.tolist()
+
+
+def box(value: Any) -> list[list[float]] | None:
+    """Origin and lengths, and the rotation if there is one."""
+    if value is None:
+        return None
+    parts = [np.asarray(part, np.float64) for part in value if part is not None]
+    if [part.shape for part in parts] not in ([(3,), (3,)], [(3,), (3,), (3, 3)]):
+        raise ValueError(f"box must be (origin, lengths), 3 numbers each, or a pg_tf.Box of one molecule; got {value!r}")
+    return [part.tolist() for part in parts]
+
+
+def cell(value: Any) -> list[list[float]] | None:
+    if value is None:
+        return None
+    array = np.asarray(value, np.float64)
+    if array.shape != (3, 3) or not np.isfinite(array).all():
+        raise ValueError(f"cell must be finite, of shape [3, 3]; got {value!r}. One for each structure goes with the input")
+    return array.tolist()
+
+
+def flags(name: str, value: Any) -> bool | list[bool] | None:
+    array = np.asarray(value)
+    if value is not None and (array.dtype != bool or array.shape not in ((), (3,))):
+        raise ValueError(f"{name} must be a flag or three, got {value!r}")
+    return None if value is None else array.tolist()
+
+
+def at_least_float32(dtype: str) -> tf.DType:
+    return tf.float64 if dtype == "float64" else tf.float32
+
+
+def shapes(inputs: Any) -> Any:
+    return keras.tree.map_structure(lambda x: None if x is None else tuple(x.shape), inputs)
+
+
+def map_flat(function: Callable[[tf.Tensor], tf.Tensor], values: Any) -> Any:
+    """`function` of the atoms' values, which may be ragged."""
+    if isinstance(values, tf.RaggedTensor):
+        return values.with_flat_values(function(values.flat_values))
+    return function(values)
+
+
+def looked_up(elements: ElementChannels, numbers: Any) -> Any:
+    """Channels of atomic numbers, -1 for padding. An element without a channel raises a ValueError where the values are
+    known, and has the channel `num_channels` elsewhere."""
+    ragged = isinstance(numbers, tf.RaggedTensor)
+    known = tf.get_static_value(numbers.flat_values if ragged else numbers)
+    if known is not None:
+        elements.channels(known, numbers.row_splits.numpy() if ragged else None)
+    table = tf.constant(np.pad(elements.lookup_table, 1, constant_values=elements.num_channels))
+    return map_flat(lambda flat: tf.gather(table, tf.clip_by_value(flat, -1, len(SYMBOLS)) + 1), numbers)
+
+
+

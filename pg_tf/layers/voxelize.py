@@ -1,0 +1,243 @@
+"""`pg_tf.voxelize` as a Keras layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pg_tf import box as boxes
+from pg_tf._atoms import as_tensor, flat_atoms, flat_channels
+from pg_tf.elements import ElementChannels
+from pg_tf.layers import _options
+from pg_tf.points import split_points
+from pg_tf.voxelize import DTYPES, _check_grid_shape, _check_num_channels, _use_op, voxelize
+
+_KEYS = ("coords", "channels", "atomic_numbers", "weights", "features", "sigma", "box", "cell")
+
+
+@keras.saving.register_keras_serializable(package="pg_tf")
+class Voxelize(keras.layers.Layer):
+    """Turns atoms into voxel grids, see `pg_tf.voxelize`.
+
+    Differentiable with respect to coordinates, weights, features, boxes and cells, and to sigma where it is trained.
+
+    Args:
+      num_channels: channels of the grid; None takes those of `elements`, or one.
+      grid_shape: voxels along x, y and z, or one number for all three.
+      sigma: standard deviation of the Gaussians, Å: a number, or one for each channel.
+      trainable_sigma: makes sigma weights of the layer, which stay positive (softplus).
+      elements: the channel of each element, `pg_tf.ElementChannels` or symbols such as `("C", "N", "O", "H")`; for
+        inputs with "atomic_numbers".
+      box: a `pg_tf.Box` or `(origin, lengths)` for all molecules, parts of shape `[3]`, Å.
+      lengths: instead of a box: edges of a box around the middle of each molecule, Å, a number or three. Without box,
+        lengths and cell, each molecule gets a cubic box with 2 Å margin.
+      cell: lattice vectors as rows, `[3, 3]`, Å, for all structures.
+      periodic: as in `pg_tf.voxelize`.
+      data_format: "channels_last", "channels_first" or None, which is `keras.config.image_data_format()`.
+      implementation: "dense" runs under XLA and on accelerators, on padded batches; "op" and "auto" are the compiled CPU
+        kernel, with which Keras compiles no model (`supports_jit` is False).
+      return_box: also returns the boxes.
+      **layer_options: arguments of every Keras layer. `dtype`: float64 computes in float64; the grids have its compute
+        dtype, such as float16 under "mixed_float16"; arithmetic and weights are float32 at least.
+
+    Input shape:
+      Points `[B, A, 4]` with the columns channel, x, y, z, channel -1 padding, or ragged `[B, (A), 4]`; or a dict with
+      "coords" `[B, A, 3]` and any of "channels" `[B, A]` (-1 padding) or "atomic_numbers" `[B, A]` (0 padding),
+      "weights" `[B, A]`, "features" `[B, A, num_channels]`, "sigma" `[B, A]`, "box" (a pair of `[B, 3]`) and "cell"
+      `[B, 3, 3]`, the former six ragged or all padded. What the dict has comes before what the layer was made with. A
+      single molecule without the axis B is taken too.
+
+    Output shape:
+      `[B, nx, ny, nz, num_channels]` (channels_first: `[B, num_channels, nx, ny, nz]`). With `return_box` a pair of it
+      and `(origin, lengths)`, `[B, 3]` each, Å, in float32 or float64.
+
+    Raises:
+      ValueError: if an option does not fit.
+      As `pg_tf.voxelize`, when called.
+
+    Example:
+
+        points = keras.Input((None, 4), ragged=True)
+        grid = pg_tf.layers.Voxelize(8, grid_shape=24)(points)
+        model = keras.Model(points, pg_tf.models.resnet3d10(width=16, input_shape=(24, 24, 24, 8))(grid))
+    """
+
+    def __init__(
+        self,
+        num_channels: int | None = None,
+        grid_shape: int | Sequence[int] = 32,
+        sigma: float | Sequence[float] = 0.4,
+        *,
+        trainable_sigma: bool = False,
+        elements: ElementChannels | Sequence[str] | Mapping[str, Any] | None = None,
+        box: Any = None,
+        lengths: float | Sequence[float] | None = None,
+        cell: Any = None,
+        periodic: bool | Sequence[bool] | None = None,
+        data_format: str | None = None,
+        implementation: str = "auto",
+        return_box: bool = False,
+        **layer_options: Any,
+    ) -> None:
+        super().__init__(**{"autocast": False, **layer_options})
+        self.elements = _options.elements(elements)
+        if num_channels is None:
+            num_channels = 1 if self.elements is None else self.elements.num_channels
+        self.num_channels = _check_num_channels(num_channels)
+        if self.elements is not None and self.elements.num_channels != num_channels:
+            raise ValueError(f"num_channels: {num_channels}, but elements has {self.elements.num_channels}; give one")
+        self.grid_shape = _check_grid_shape(grid_shape)
+        self.sigma = _options.positive("sigma", sigma, (num_channels,))
+        self.trainable_sigma = bool(trainable_sigma)
+        self.box = _options.box(box)
+        self.lengths = None if lengths is None else _options.positive("lengths", lengths, (3,))
+        if self.box is not None and self.lengths is not None:
+            raise ValueError("box, lengths: give one of them; lengths are those of a box around each molecule")
+        self.cell = _options.cell(cell)
+        self.periodic = _options.flags("periodic", periodic)
+        self.data_format = keras.config.image_data_format() if data_format is None else data_format
+        if self.data_format not in ("channels_first", "channels_last"):
+            raise ValueError(f"data_format must be 'channels_first' or 'channels_last', got {data_format!r}")
+        _use_op(implementation)  # checks it
+        self.implementation = implementation
+        self.return_box = bool(return_box)
+        if tf.as_dtype(self.compute_dtype) not in DTYPES:
+            raise ValueError(f"dtype: grids are {', '.join(d.name for d in DTYPES)}; got {self.compute_dtype}")
+        # The compiled kernel does not run under XLA; Keras compiles a model if all its layers allow it.
+        self.supports_jit = implementation == "dense"
+        self._raw_sigma: Any = None
+
+    def build(self, input_shape: Any = None) -> None:
+        if self.trainable_sigma:
+            # The inverse of softplus, in a form that overflows nowhere.
+            raw = np.asarray(self.sigma) + np.log(-np.expm1(-np.asarray(self.sigma)))
+            self._raw_sigma = self.add_weight(
+                shape=raw.shape,
+                initializer=lambda shape, dtype=None: tf.cast(tf.reshape(raw, shape), dtype),
+                dtype=_options.at_least_float32(self.variable_dtype),
+                name="raw_sigma",
+            )
+
+    @property
+    def learned_sigma(self) -> Any:
+        """Sigma as it is now, Å: `[]` or `[num_channels]`."""
+        return tf.constant(self.sigma) if self._raw_sigma is None else tf.math.softplus(self._raw_sigma)
+
+    def call(self, inputs: Any) -> Any:
+        use_op = _use_op(self.implementation)
+        atoms = self._atoms(inputs, use_op)
+        result = voxelize(
+            **atoms,
+            num_channels=self.num_channels,
+            grid_shape=self.grid_shape,
+            periodic=self.periodic,
+            data_format=self.data_format,
+            dtype=self.compute_dtype,
+            implementation="op" if use_op else "dense",
+            return_box=self.return_box,
+        )
+        if not self.return_box:
+            return result
+        grid, used = result
+        batched = [part if grid.shape.rank == 4 or part.shape[0] != 1 else part for part in used[:2]]
+        return grid, tuple(batched)
+
+    def _atoms(self, inputs: Any, use_op: bool) -> dict[str, Any]:
+        """Arguments of `voxelize`."""
+        if isinstance(inputs, Mapping):
+            atoms = {name: value for name, value in inputs.items() if value is not None}
+            unknown = set(atoms) - set(_KEYS)
+            if unknown or "coords" not in atoms:
+                raise ValueError(f"inputs must have 'coords', and else only {', '.join(_KEYS[1:])}; got {sorted(inputs)}")
+        elif use_op:
+            atoms = dict(zip(("coords", "channels"), split_points(inputs), strict=True))
+        else:
+            atoms = _split_points_dense(inputs, self.num_channels)
+        if "atomic_numbers" in atoms:
+            channels = self._channels(atoms.pop("atomic_numbers"), soft="features" in atoms)
+            if "channels" in atoms:
+                raise ValueError("inputs: give 'channels' or 'atomic_numbers', not both")
+            atoms["channels"] = channels
+        if "sigma" not in atoms:
+            atoms["sigma"] = self._sigma_of_atoms(atoms)
+        elif self.trainable_sigma:
+            raise ValueError("inputs: with trainable_sigma there can be no 'sigma' among them")
+        atoms.setdefault("cell", self.cell)
+        if "box" not in atoms:
+            atoms["box"] = self.box if self.lengths is None else self._centered_box(atoms, use_op)
+        return atoms
+
+    def _channels(self, atomic_numbers: Any, soft: bool) -> Any:
+        numbers = as_tensor("atomic_numbers", atomic_numbers, tf.int32)
+        if self.elements is not None and not soft:
+            return _options.looked_up(self.elements, numbers)
+        if self.num_channels != 1 and not soft:
+            raise ValueError(
+                f"elements: which element goes to which of the {self.num_channels} channels? Give elements=, or features "
+                f"with the inputs"
+            )
+        return _options.map_flat(lambda flat: tf.where(flat > 0, 0, -1), numbers)
+
+    def _sigma_of_atoms(self, atoms: Mapping[str, Any]) -> Any:
+        sigma = self.sigma if self._raw_sigma is None else tf.math.softplus(self._raw_sigma)
+        if isinstance(self.sigma, float):
+            return sigma
+        if "features" in atoms:
+            raise ValueError("sigma: with features an atom is in many channels; give one sigma for all of them")
+        coords = as_tensor("coords", atoms["coords"], _options.at_least_float32(self.compute_dtype))
+        layout, flat = flat_atoms("coords", coords, 3)
+        channel = tf.clip_by_value(flat_channels(atoms.get("channels"), layout, flat), 0, self.num_channels - 1)
+        return layout.unflatten(tf.gather(tf.cast(sigma, flat.dtype), channel))
+
+    def _centered_box(self, atoms: Mapping[str, Any], use_op: bool) -> boxes.Box:
+        layout, flat = flat_atoms("coords", atoms["coords"], 3, _options.at_least_float32(self.compute_dtype))
+        channels = flat_channels(atoms.get("channels"), layout, flat)
+        around = boxes.fit(flat, channels, layout, margin=0.0, cubic=False, rotation=None, use_op=use_op)
+        edges = tf.broadcast_to(tf.cast(self.lengths, flat.dtype), tf.shape(around.lengths))
+        return boxes.Box(layout.batch(around.origin + (around.lengths - edges) / 2), layout.batch(edges))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        atoms = tuple(input_shape["coords"] if isinstance(input_shape, Mapping) else input_shape)
+        batch = atoms[:1] if len(atoms) == 3 else ()
+        shape = (*batch, *self.grid_shape, self.num_channels)
+        if self.data_format == "channels_first":
+            shape = (*batch, self.num_channels, *self.grid_shape)
+        return (shape, ((*batch, 3), (*batch, 3))) if self.return_box else shape
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        # Not traced as Keras would: it makes dense placeholders even of ragged inputs.
+        shape = self.compute_output_shape(_options.shapes(inputs))
+        if not self.return_box:
+            return keras.KerasTensor(shape, self.compute_dtype)
+        dtype = _options.at_least_float32(self.compute_dtype).name
+        return keras.KerasTensor(shape[0], self.compute_dtype), tuple(keras.KerasTensor(s, dtype) for s in shape[1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_channels": self.num_channels,
+            "grid_shape": self.grid_shape,
+            "sigma": self.sigma,
+            "trainable_sigma": self.trainable_sigma,
+            "elements": _options.elements_config(self.elements),
+            "box": self.box,
+            "lengths": self.lengths,
+            "cell": self.cell,
+            "periodic": self.periodic,
+            "data_format": self.data_format,
+            "implementation": self.implementation,
+            "return_box": self.return_box,
+        }
+
+
+def _split_points_dense(points: Any, num_channels: int) -> dict[str, Any]:
+    """`split_points` in TensorFlow's own ops. A channel that is not a whole number becomes one that does not exist."""
+    layout, flat = flat_atoms("points", points, 4)
+    column = flat[:, 0]
+    whole = tf.where(column == tf.round(column), column, num_channels)
+    channels = tf.cast(tf.clip_by_value(whole, -1, num_channels), tf.int32)
+    return {"coords": layout.unflatten(flat[:, 1:]), "channels": layout.unflatten(channels)}
