@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,8 +70,9 @@ def demo(settings: Settings) -> Path:
     settings.output.mkdir(parents=True, exist_ok=True)
 
     config = training_config(settings)
+    plain = functools.partial(console.print, markup=False, soft_wrap=True)
     with clock("Train the network"):
-        run = training.train(config, settings.output / "run", overwrite=True, write=console.print)
+        run = training.train(config, settings.output / "run", overwrite=True, write=plain)
     with clock("Test it"):
         test = training.load_part(config, "test")
         predicted = training.predict(run, test)

@@ -298,6 +298,8 @@ def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
     one_line(train("--data", tmp_path / "none.sdf", "--label", "gap"), "none.sdf")
     one_line(train("--data", data, "--label", "gap", "--channels", "C,H", "--no-other"), "which has no channel")
     one_line(train("--data", data, "--label", "gap", "--network", "stem_colour=3"), "stem_colour")
+    if not tf.config.list_physical_devices("GPU"):
+        one_line(train("--data", data, "--label", "gap", "--precision", "mixed_float16"), "use mixed_bfloat16")
     one_line(train("--recipe", "large"), "--recipe: must be one of paper, small")
     (tmp_path / "file").touch()
     one_line(train("--output", tmp_path / "file"), str(tmp_path / "file"))

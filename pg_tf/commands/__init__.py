@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import tensorflow as tf
 import typer
 
 
@@ -24,4 +25,8 @@ def errors_of(command: str) -> Iterator[None]:
         yield
     except (ValueError, OSError, FloatingPointError) as error:
         typer.echo(f"pg-tf {command}: {error}", err=True)
+        raise typer.Exit(1) from error
+    except tf.errors.OpError as error:
+        # What a step of the data pipeline refused; the lines below the first are about TensorFlow's graph.
+        typer.echo(f"pg-tf {command}: {error.message.splitlines()[0]}", err=True)
         raise typer.Exit(1) from error

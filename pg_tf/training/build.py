@@ -41,6 +41,8 @@ def build(
     Raises:
       ValueError: if the network cannot take such grids, or an argument in `config.network` is wrong.
     """
+    if config.precision == "mixed_float16" and not _on_accelerator():
+        raise ValueError("precision: TensorFlow cannot pool float16 grids on a CPU; use mixed_bfloat16 or float32")
     side = config.grid_size
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
