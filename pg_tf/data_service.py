@@ -57,7 +57,8 @@ class Address:
         if not colon:
             host, port = rest, str(DEFAULT_PORT)
         bare = host.removeprefix("[").removesuffix("]")
-        if not bare or "/" in host or (":" in bare and bare == host) or not port.isdecimal() or not 0 < int(port) < 65536:
+        wrong_host = not bare or "/" in host or (":" in bare and bare == host)
+        if wrong_host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise ValueError(f"address: must be HOST:PORT, such as 10.0.0.7:{DEFAULT_PORT}, got {text!r}")
         return cls(bare, int(port))
 

@@ -11,7 +11,7 @@ from processes import Program
 
 from pg_tf.distribution import Cluster, strategy
 
-# Trains a small network on fixed grids and writes its weights and logs. SGD: it would show a gradient that is too large.
+# Trains a small network on fixed grids, writes its weights and prints its logs. SGD shows the size of gradients.
 PROGRAM = """
 import json, sys
 import keras, numpy as np, tensorflow as tf

@@ -214,6 +214,11 @@ class Molecules:
 
         if repeat and batches:
             return endless(batches, start).map(gathered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        if not shuffle:
+            plan = tf.data.Dataset.range(min(start, batches), batches).map(
+                lambda number: (tf.zeros_like(number), number)
+            )
+            return plan.map(gathered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return batches_of_epochs(stream, batches, gathered)
 
 
