@@ -96,9 +96,7 @@ def wait_for_dispatcher(address: Address, timeout: float) -> str:
             time.sleep(0.2)
 
 
-def dispatcher(
-    port: int = DEFAULT_PORT, work_dir: Path | str | None = None, *, worker_timeout: float = 60.0
-) -> service.DispatchServer:
+def dispatcher(port: int = DEFAULT_PORT, work_dir: Path | str | None = None, *, worker_timeout: float = 60.0) -> Any:
     """Starts a dispatcher in this process.
 
     Args:
@@ -139,7 +137,7 @@ def dispatcher(
 
 def worker(
     dispatcher_address: str, port: int = 0, *, host: str | None = None, timeout: float = 60.0
-) -> tuple[service.WorkerServer, str]:
+) -> tuple[Any, str]:
     """Starts a worker in this process, with pg_tf's op loaded.
 
     Args:

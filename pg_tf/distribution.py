@@ -65,6 +65,10 @@ class Cluster:
         return self.index == 0
 
 
+ALONE = Cluster()
+"""A machine that trains by itself."""
+
+
 def strategy(name: str | None, *, communication: str = "auto") -> tf.distribute.Strategy:
     """The strategy by which a model is trained.
 

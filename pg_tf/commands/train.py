@@ -23,6 +23,12 @@ def _train(
     checkpoint_steps: Annotated[int | None, typer.Option(min=1, help="Checkpoints after so many steps.")] = None,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Checkpoints at least so often.")] = 10.0,
     tensorboard: Annotated[bool | None, typer.Option(help="Logs for TensorBoard; if installed, by default.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="mirrored: all accelerators here; multi-worker: of all machines in TF_CONFIG.")
+    ] = None,
+    data_service: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Dispatcher of the data service that makes the grids.")
+    ] = None,
     **settings: Any,
 ) -> None:
     """Trains a 3D-ResNet on grids made on the fly.
@@ -40,6 +46,8 @@ def _train(
             checkpoint_steps=checkpoint_steps,
             checkpoint_minutes=checkpoint_minutes,
             tensorboard=tensorboard,
+            strategy=strategy,
+            data_service=data_service,
             write=typer.echo,
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pg_tf import models
+from pg_tf import distribution, models
 from pg_tf.training.config import Config
 
 _OPTIMIZERS = {
@@ -25,7 +25,12 @@ _NETWORKS = {10: models.resnet3d10, 18: models.resnet3d18, 34: models.resnet3d34
 
 
 def build(
-    config: Config, *, label_mean: float, label_std: float, steps_per_epoch: int
+    config: Config,
+    *,
+    label_mean: float,
+    label_std: float,
+    steps_per_epoch: int,
+    replicas: tf.distribute.Strategy | None = None,
 ) -> tuple[keras.Model, list[keras.metrics.Metric]]:
     """A compiled model with fresh weights that takes grids and predicts labels `[b, 1]` in their unit.
 
@@ -34,6 +39,7 @@ def build(
       label_mean: mean of the training labels.
       label_std: their standard deviation.
       steps_per_epoch: of the training, for the schedule.
+      replicas: the strategy it is trained with (`pg_tf.distribution.strategy`); None for the current one.
 
     Returns:
       The model, and its metrics, which Keras itself hands out only once the first step is done.
@@ -46,25 +52,29 @@ def build(
     side = config.grid_size
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
+    replicas = tf.distribute.get_strategy() if replicas is None else replicas
     try:
-        network = _NETWORKS[config.depth](
-            width=config.width,
-            input_shape=(side, side, side, config.element_channels().num_channels),
-            **config.network,
-        )
-        model = models.regressor(network, label_mean, label_std)
+        with replicas.scope():
+            network = _NETWORKS[config.depth](
+                width=config.width,
+                input_shape=(side, side, side, config.element_channels().num_channels),
+                **config.network,
+            )
+            model = models.regressor(network, label_mean, label_std)
     except TypeError as error:
         raise ValueError(f"network: {error}") from error
     finally:
         keras.config.set_dtype_policy(policy)
-    metrics = [keras.metrics.MeanAbsoluteError("mae"), keras.metrics.MeanSquaredError("mse")]
-    model.compile(
-        optimizer=_optimizer(config, steps_per_epoch),
-        loss=_LOSSES[config.loss](),
-        metrics=metrics,
-        jit_compile=_on_accelerator() if config.jit_compile is None else config.jit_compile,
-    )
-    model.optimizer.build(model.trainable_variables)
+    model = distribution.replicated(model, replicas)
+    with replicas.scope():
+        metrics = [keras.metrics.MeanAbsoluteError("mae"), keras.metrics.MeanSquaredError("mse")]
+        model.compile(
+            optimizer=_optimizer(config, steps_per_epoch),
+            loss=_LOSSES[config.loss](),
+            metrics=metrics,
+            jit_compile=_jit_compile(replicas) if config.jit_compile is None else config.jit_compile,
+        )
+        model.optimizer.build(model.trainable_variables)
     return model, [*(metric for metric in model.metrics if metric.name == "loss"), *metrics]
 
 
@@ -91,6 +101,8 @@ def _optimizer(config: Config, steps_per_epoch: int) -> keras.optimizers.Optimiz
     )
 
 
-def _on_accelerator() -> bool:
-    # XLA has no fast 3D convolution for CPUs: several times slower than TensorFlow's own kernels.
-    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
+def _jit_compile(replicas: tf.distribute.Strategy) -> bool:
+    # XLA has no fast 3D convolution for CPUs: several times slower than TensorFlow's own kernels. And it cannot compile
+    # the sums over devices in a step.
+    devices = tf.config.list_logical_devices()
+    return replicas.num_replicas_in_sync == 1 and any(device.device_type != "CPU" for device in devices)

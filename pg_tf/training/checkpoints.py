@@ -16,6 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pg_tf.distribution import ALONE, Cluster
+
 
 class Progress(tf.train.experimental.PythonState):
     """Where a training stands, beside the weights and the optimizer; part of its checkpoint.
@@ -69,6 +71,8 @@ class Checkpoints(keras.callbacks.Callback):
       steps_per_epoch: steps in an epoch.
       every_steps: saves after so many steps too.
       every_minutes: saves when the last checkpoint is so old.
+      cluster: the machines of the training. All read the same folder and the chief alone writes. Of several, it does so
+        after each epoch only: within one they would have to agree on the step.
     """
 
     def __init__(
@@ -79,14 +83,17 @@ class Checkpoints(keras.callbacks.Callback):
         steps_per_epoch: int,
         every_steps: int | None = None,
         every_minutes: float = 10.0,
+        cluster: Cluster = ALONE,
     ) -> None:
         super().__init__()
         self.progress = Progress()
+        self.cluster = cluster
         self._metric_variables = [variable for metric in metrics for variable in metric.variables]
         self.steps_per_epoch = steps_per_epoch
         self.every_steps = every_steps
         self.every_seconds = 60 * every_minutes
         self._checkpoint = tf.train.Checkpoint(model=model, progress=self.progress)
+        _ = self._checkpoint.save_counter  # made here: in the midst of a `fit` all machines would have to make it
         self._manager = tf.train.CheckpointManager(self._checkpoint, os.fspath(folder), max_to_keep=2)
         self._start = self._last = time.monotonic()
         self._first_step = 0
@@ -114,12 +121,15 @@ class Checkpoints(keras.callbacks.Callback):
         return False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if self._saves_within_epochs():
             self._handler: Any = signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if self._saves_within_epochs():
             signal.signal(signal.SIGTERM, self._handler)
+
+    def _saves_within_epochs(self) -> bool:
+        return len(self.cluster.workers) == 1 and threading.current_thread() is threading.main_thread()
 
     def _on_sigterm(self, *_: Any) -> None:
         self._terminated = True
@@ -134,6 +144,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.progress.step = self._first_step + batch + 1
         if self.progress.step >= self.steps_per_epoch or self.model.stop_training:
             return  # the end of the epoch is next
+        if len(self.cluster.workers) > 1:
+            return
         since = time.monotonic() - self._last
         by_steps = self.every_steps is not None and self.progress.step % self.every_steps == 0
         if by_steps or since >= self.every_seconds or self._terminated:
@@ -157,7 +169,8 @@ class Checkpoints(keras.callbacks.Callback):
                     f"{self.progress.epoch + 1}: training stopped. Lower the learning rate or clip gradients (clipnorm)"
                 )
         self.progress.seconds = time.monotonic() - self._start
-        self._manager.save()
+        if self.cluster.is_chief:
+            self._manager.save()
         self._last = time.monotonic()
         if self._terminated:
             raise SystemExit(128 + signal.SIGTERM)

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pg_tf import distribution
 from pg_tf.training import pipeline
 from pg_tf.training.build import build
 from pg_tf.training.callbacks import Annealing, BestModel, EarlyStopping, EpochLines, StopWhereNotFinite
@@ -29,6 +30,8 @@ def train(
     checkpoint_steps: int | None = None,
     checkpoint_minutes: float = 10.0,
     tensorboard: bool | None = None,
+    strategy: str | None = None,
+    data_service: str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     write: Callable[[str], Any] = print,
 ) -> Run:
@@ -47,6 +50,10 @@ def train(
       checkpoint_steps: steps between two checkpoints; there is one after each epoch in any case.
       checkpoint_minutes: the same by the clock.
       tensorboard: whether to write logs for TensorBoard; None does where it is installed.
+      strategy: None: one device. "mirrored": all accelerators of this machine. "multi-worker": those of all machines in
+        TF_CONFIG, which see the same `output` folder. The batch size of the config is that of all together; what an
+        epoch leaves over for its last batch is left out. See docs/scaling.md.
+      data_service: "host:port" of the dispatcher of a data service, whose workers make the training grids.
       callbacks: more Keras callbacks, called before those that save. What they remember is not in the checkpoints.
       write: takes lines of text on how it goes.
 
@@ -56,24 +63,34 @@ def train(
     Raises:
       ValueError: if the data or the folder cannot be used: another config or other data in it (the text names the
         setting), no labels, no readable checkpoint.
+      ConnectionError: if the data service does not answer.
       OSError: if the folder cannot be written.
       FloatingPointError: if the loss or a weight is no longer finite; the text says at which step.
     """
     with_tensorboard = _with_tensorboard(tensorboard)
     run = Run(output)
+    cluster = distribution.Cluster.from_environment() if strategy == "multi-worker" else distribution.ALONE
+    _check_machines(config, cluster, overwrite, checkpoint_steps)
     if overwrite:
         run.clear()
-    _claim(run, config)
+    _claim(run, config, cluster.is_chief)
     if (result := run.result()) is not None:
         least = f"best {config.monitor} {result[config.monitor]} in epoch {result['best_epoch']}"
         write(f"{run.folder}: finished after {result['epochs']} epochs, {least}; overwrite it to train anew")
         return run
+    # Before anything else of TensorFlow: machines find each other when its devices are made.
+    replicas = distribution.strategy(strategy)
+    stream = _stream_options(config, cluster, replicas)
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     parts = pipeline.load_parts(config)
-    _compare_data(run, parts.facts())
+    _compare_data(run, parts.facts(), cluster.is_chief)
     steps_per_epoch = math.ceil(len(parts.train) / config.batch_size)
+    if stream["drop_remainder"]:
+        steps_per_epoch = len(parts.train) // config.batch_size
+        if steps_per_epoch == 0:
+            raise ValueError(f"batch_size: {config.batch_size} is more than the {len(parts.train)} training molecules")
     write(
         f"molecules: {len(parts.train)} to train, {len(parts.validation)} to validate, {len(parts.test)} to test; "
         f"channels: {' '.join(config.element_channels().names)}"
@@ -83,19 +100,27 @@ def train(
         label_mean=parts.train.label_mean,
         label_std=parts.train.label_std,
         steps_per_epoch=steps_per_epoch,
+        replicas=replicas,
     )
     write(
         f"{model.name}: {model.count_params():,} parameters, grids {config.grid_size}^3 x {model.input_shape[-1]}, "
-        f"{steps_per_epoch} steps an epoch"
+        f"{steps_per_epoch} steps an epoch, devices: {replicas.num_replicas_in_sync}"
     )
-    checkpoints = Checkpoints(run.checkpoints, model, metrics, steps_per_epoch, checkpoint_steps, checkpoint_minutes)
+    checkpoints = Checkpoints(
+        run.checkpoints, model, metrics, steps_per_epoch, checkpoint_steps, checkpoint_minutes, cluster
+    )
     progress = checkpoints.progress
     if checkpoints.restore():
         write(f"going on after {progress.epoch} epochs and {progress.step} steps")
-    run.forget_epochs(progress.epoch)
+    if cluster.is_chief:
+        run.forget_epochs(progress.epoch)
+    # A machine of several takes a batch for each of its devices, any other one batch for all devices.
+    batches_a_step = config.batch_size // (stream["batch_size"] * len(cluster.workers))
     _fit(
         model,
-        lambda start: pipeline.training_batches(parts.train, config, start),
+        lambda start: pipeline.training_batches(
+            parts.train, config, start * batches_a_step, service=data_service, **stream
+        ),
         pipeline.batches(parts.validation, config),
         progress,
         config.epochs,
@@ -105,9 +130,7 @@ def train(
             EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
             *([_annealing(config, steps_per_epoch, progress)] if config.max_minutes is not None else []),
             *callbacks,
-            BestModel(run.model_path, config.monitor, progress.best(config.monitor)),
-            keras.callbacks.CSVLogger(run.history_path, append=True),
-            *([keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)] if with_tensorboard else []),
+            *(_files(run, config, progress, with_tensorboard) if cluster.is_chief else []),
             *([EarlyStopping(config.monitor, config.patience, progress)] if config.patience is not None else []),
             checkpoints,
         ],
@@ -119,8 +142,44 @@ def train(
         config.monitor: best,
         "seconds": progress.seconds,
     }
-    write_whole(run.result_path, json.dumps(result, indent=2) + "\n")
+    if cluster.is_chief:
+        write_whole(run.result_path, json.dumps(result, indent=2) + "\n")
     return run
+
+
+def _check_machines(
+    config: Config, cluster: distribution.Cluster, overwrite: bool, checkpoint_steps: int | None
+) -> None:
+    if len(cluster.workers) == 1:
+        return
+    if overwrite:
+        raise ValueError("overwrite: several machines share the folder and would remove what another began; remove it")
+    if checkpoint_steps is not None:
+        raise ValueError("checkpoint_steps: several machines save after whole epochs only; leave it out")
+    if config.max_minutes is not None:
+        raise ValueError("max_minutes: the clocks of several machines differ; give epochs instead")
+
+
+def _stream_options(config: Config, cluster: distribution.Cluster, replicas: tf.distribute.Strategy) -> dict[str, Any]:
+    """What each machine reads: a part of the molecules in batches for one device, or all in batches for all devices."""
+    devices = replicas.num_replicas_in_sync
+    if config.batch_size % devices:
+        raise ValueError(f"batch_size: must be a multiple of the {devices} devices, got {config.batch_size}")
+    across = distribution.spans_machines(replicas)
+    return {
+        "batch_size": config.batch_size // devices if across else config.batch_size,
+        "shard": cluster.shard,
+        "drop_remainder": devices > 1,
+    }
+
+
+def _files(run: Run, config: Config, progress: Progress, with_tensorboard: bool) -> list[keras.callbacks.Callback]:
+    """The callbacks that write the folder of a run."""
+    return [
+        BestModel(run.model_path, config.monitor, progress.best(config.monitor)),
+        keras.callbacks.CSVLogger(run.history_path, append=True),
+        *([keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)] if with_tensorboard else []),
+    ]
 
 
 def _fit(
@@ -146,9 +205,11 @@ def _fit(
         )
 
 
-def _claim(run: Run, config: Config) -> None:
+def _claim(run: Run, config: Config, is_chief: bool) -> None:
     """Writes the config into the folder, or makes sure that it is the one that is there."""
     if not run.config_path.exists():
+        if not is_chief:
+            return
         run.folder.mkdir(parents=True, exist_ok=True)
         write_whole(run.config_path, config.to_json())
         return
@@ -165,8 +226,10 @@ def _claim(run: Run, config: Config) -> None:
         )
 
 
-def _compare_data(run: Run, facts: dict[str, Any]) -> None:
+def _compare_data(run: Run, facts: dict[str, Any], is_chief: bool) -> None:
     if not run.data_path.exists():
+        if not is_chief:
+            return
         write_whole(run.data_path, json.dumps(facts, indent=2) + "\n")
         return
     there = run.data()

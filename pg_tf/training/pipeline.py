@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pg_tf import datasets
+from pg_tf import data_service, datasets
 from pg_tf.augment import augment
 from pg_tf.box import Box, bounding_box, centered_box
 from pg_tf.points import Voxelizer, split_points
@@ -63,26 +63,46 @@ def load_parts(config: Config) -> Parts:
     return Parts(*(load_part(config, part) for part in PARTS))
 
 
-def training_batches(source: Any, config: Config, start: int = 0) -> tf.data.Dataset:
+def training_batches(
+    source: Any,
+    config: Config,
+    start: int = 0,
+    *,
+    batch_size: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    drop_remainder: bool = False,
+    service: str | None = None,
+) -> tf.data.Dataset:
     """The endless stream of (grids, labels) of a training, from batch `start` on.
 
-    Order and motions follow from the seed and the number of the batch.
+    Order and motions follow from the seed and the number of the batch, unless a data service mixes them.
+
+    Args:
+      source: of molecules.
+      config: of the training.
+      start: number of the first batch.
+      batch_size: molecules in a batch; None for those of the config.
+      shard: (i, n): the part of machine i of n.
+      drop_remainder: whether to leave out the smaller batch at the end of an epoch.
+      service: "host:port" of the dispatcher of a data service whose workers make the grids; None makes them here.
     """
     points = source.dataset(
         config.element_channels(),
-        batch_size=config.batch_size,
+        batch_size=config.batch_size if batch_size is None else batch_size,
         shuffle=True,
         seed=config.seed,
         repeat=True,
         start=start,
+        shard=shard,
+        drop_remainder=drop_remainder,
     )
     if config.rotation:
         points = points.apply(augment(config.seed, translation=0.0, start=start))
     if not config.translation:
-        return _prefetched(_voxelized(points, config))
+        return _prefetched(_made_by(service, _voxelized(points, config)))
     # A box around each molecule goes where the molecule goes: it has to be there before the shift.
     shift = augment(config.seed, rotation=False, translation=config.translation, start=start)
-    return _prefetched(_voxelized_in(_boxed(points, config).apply(shift), config))
+    return _prefetched(_made_by(service, _voxelized_in(_boxed(points, config).apply(shift), config)))
 
 
 def batches(source: Any, config: Config, motion: int | None = None) -> tf.data.Dataset:
@@ -140,6 +160,10 @@ def _voxelized_in(boxed: tf.data.Dataset, config: Config) -> tf.data.Dataset:
         return (voxelize(coords, channels, box=(origin, lengths), **_options(config)), *rest)
 
     return boxed.map(to_grid, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _made_by(service: str | None, grids: tf.data.Dataset) -> tf.data.Dataset:
+    return grids if service is None else data_service.distribute(grids, service)
 
 
 def _prefetched(grids: tf.data.Dataset) -> tf.data.Dataset:
