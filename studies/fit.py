@@ -70,7 +70,7 @@ def fit(recipe: Recipe, seed: int, root: Path, weights: Path, write: Callable[[s
     keras.utils.set_random_seed(seed)
     steps_per_epoch = math.ceil(len(train) / config.batch_size)
     labels = data.labels(train)
-    model = build(
+    model, _ = build(
         config, label_mean=float(labels.mean()), label_std=float(labels.std()), steps_per_epoch=steps_per_epoch
     )
     kept = weights / f"{hashlib.sha256(f'{recipe} {seed}'.encode()).hexdigest()[:16]}.weights.h5"
