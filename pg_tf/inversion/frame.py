@@ -53,7 +53,7 @@ class Frame:
             raise ValueError("box, cell: one of them must be given: that with which the grid was made")
         repeats = cells.check_periodic(periodic, default=cell is not None)
         if box is not None:
-            origin, lengths, axes = _box(box, batch_size)
+            origin, lengths, axes = checked_box(box, batch_size)
             return cls(Orthogonal(lengths, repeats), origin, axes)
         lattice = _cell(cell, batch_size)
         edges = np.linalg.norm(lattice, axis=2, keepdims=True)
@@ -101,7 +101,7 @@ class Frame:
         return placed.astype(dtype), fractional.astype(dtype)
 
 
-def _box(box: Any, batch_size: int) -> tuple[Array, Array, Array | None]:
+def checked_box(box: Any, batch_size: int) -> tuple[Array, Array, Array | None]:
     """Origin `[B, 3]`, lengths `[B, 3]` and rotation `[B, 3, 3]`, Å."""
     layout = AtomLayout("padded", tf.zeros(batch_size + 1, tf.int64), None, batch_size)
     parts = boxes.batched(box, layout, tf.float64)

@@ -104,5 +104,8 @@ def _optimizer(config: Config, steps_per_epoch: int) -> keras.optimizers.Optimiz
 def _jit_compile(replicas: tf.distribute.Strategy) -> bool:
     # XLA has no fast 3D convolution for CPUs: several times slower than TensorFlow's own kernels. And it cannot compile
     # the sums over devices in a step.
-    devices = tf.config.list_logical_devices()
-    return replicas.num_replicas_in_sync == 1 and any(device.device_type != "CPU" for device in devices)
+    return replicas.num_replicas_in_sync == 1 and _on_accelerator()
+
+
+def _on_accelerator() -> bool:
+    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
