@@ -15,6 +15,7 @@ CASES = (
     "threads",
     "levels",
     "pipeline",
+    "scaling",
     "formats",
     "inversion",
 )

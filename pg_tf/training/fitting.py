@@ -193,16 +193,22 @@ def _fit(
 ) -> None:
     """`model.fit` from where the progress says; an epoch that was cut off is brought to its end first."""
     while progress.epoch < epochs and not progress.stopped:
-        model.fit(
-            stream(progress.epoch * steps_per_epoch + progress.step),
-            validation_data=validation,
-            initial_epoch=progress.epoch,
-            epochs=progress.epoch + 1 if progress.step else epochs,
-            steps_per_epoch=steps_per_epoch - progress.step,
-            verbose=0,
-            shuffle=False,  # the stream does that itself
-            callbacks=callbacks,
-        )
+        try:
+            model.fit(
+                stream(progress.epoch * steps_per_epoch + progress.step),
+                validation_data=validation,
+                initial_epoch=progress.epoch,
+                epochs=progress.epoch + 1 if progress.step else epochs,
+                steps_per_epoch=steps_per_epoch - progress.step,
+                verbose=0,
+                shuffle=False,  # the stream does that itself
+                callbacks=callbacks,
+            )
+        except tf.errors.UnavailableError as error:
+            raise ConnectionError(
+                f"another machine of this training is gone, after {progress.epoch} epochs. Start the same command on "
+                f"all machines: it goes on from there ({error.message.splitlines()[0]})"
+            ) from error
 
 
 def _claim(run: Run, config: Config, is_chief: bool) -> None:
