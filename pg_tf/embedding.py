@@ -94,8 +94,8 @@ def decode_grid(
 def atom_features(grid: Any, coords: Any, *, box: Any, sigma: float, data_format: str = "channels_last") -> Any:
     """What each atom adds to every channel of a grid: the vectors F with the least sum (G - G')^2, G' their grid.
 
-    The normal equations are `M F = R`, where M holds the inner products of the atoms' Gaussians, products of three inner
-    products over one axis each, and R those of the Gaussians with the channels.
+    The normal equations are `M F = R`: M holds the inner products of the atoms' Gaussians, which are products of three
+    inner products over one axis each, and R those of the Gaussians with the channels.
 
     Args:
       grid: as in `decode_grid`.

@@ -1,7 +1,7 @@
 """Keras layers: grids made inside of a model, where gradients reach the atoms.
 
-Atoms come as the layers' first argument: a tensor, padded or ragged, or a dict with the arguments of the function of the
-same name. Ragged batches are declared with `keras.Input(..., ragged=True)`. Where nothing in front of the grid is
+Atoms come as the layers' first argument: a tensor, padded or ragged, or a dict with the arguments of the function of
+the same name. Ragged batches are declared with `keras.Input(..., ragged=True)`. Where nothing in front of the grid is
 learned, make the grids in `tf.data` instead (`pg_tf.Voxelizer`): there they are made while the model trains.
 
 Coordinates are never cast to half precision, whatever the dtype policy: only the grids are.

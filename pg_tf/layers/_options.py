@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -37,7 +37,9 @@ def box(value: Any) -> list[list[float]] | None:
         return None
     parts = [np.asarray(part, np.float64) for part in value if part is not None]
     if [part.shape for part in parts] not in ([(3,), (3,)], [(3,), (3,), (3, 3)]):
-        raise ValueError(f"box must be (origin, lengths), 3 numbers each, or a pg_tf.Box of one molecule; got {value!r}")
+        raise ValueError(
+            f"box must be (origin, lengths), 3 numbers each, or a pg_tf.Box of one molecule; got {value!r}"
+        )
     return [part.tolist() for part in parts]
 
 
@@ -46,7 +48,9 @@ def cell(value: Any) -> list[list[float]] | None:
         return None
     array = np.asarray(value, np.float64)
     if array.shape != (3, 3) or not np.isfinite(array).all():
-        raise ValueError(f"cell must be finite, of shape [3, 3]; got {value!r}. One for each structure goes with the input")
+        raise ValueError(
+            f"cell must be finite, of shape [3, 3]; got {value!r}. One for each structure goes with the input"
+        )
     return array.tolist()
 
 
@@ -78,9 +82,6 @@ def looked_up(elements: ElementChannels, numbers: Any) -> Any:
     ragged = isinstance(numbers, tf.RaggedTensor)
     known = tf.get_static_value(numbers.flat_values if ragged else numbers)
     if known is not None:
-        elements.channels(known, numbers.row_splits.numpy() if ragged else None)
+        elements.channels(known, tf.get_static_value(numbers.row_splits) if ragged else None)
     table = tf.constant(np.pad(elements.lookup_table, 1, constant_values=elements.num_channels))
     return map_flat(lambda flat: tf.gather(table, tf.clip_by_value(flat, -1, len(SYMBOLS)) + 1), numbers)
-
-
-

@@ -63,7 +63,7 @@ class AtomEmbedding(keras.layers.Layer):
         initializer: Any = None,
         **layer_options: Any,
     ) -> None:
-        super().__init__(**{"autocast": False, **layer_options})
+        super().__init__(autocast=False, **layer_options)
         if num_channels < 1:
             raise ValueError(f"num_channels must be at least 1, got {num_channels}")
         if not (margin >= 0 and separation >= 0):
@@ -73,21 +73,23 @@ class AtomEmbedding(keras.layers.Layer):
         self.atomic_numbers = np.array([atomic_number(symbol) for symbol in self.elements], np.int32)
         self.margin = float(margin)
         self.separation = float(separation)
-        self.initializer = keras.initializers.get(initializer or keras.initializers.RandomNormal(stddev=2.0))
+        self.initializer = keras.initializers.get(initializer or keras.initializers.RandomNormal(stddev=1.0))
         self._rows = ElementChannels(self.elements)
         self._logits: Any = None
 
     def build(self, input_shape: Any = None) -> None:
         self._logits = self.add_weight(
-            shape=(len(self.elements), self.num_channels), initializer=self.initializer, name="logits"
+            shape=(len(self.elements), self.num_channels),
+            initializer=self.initializer,
+            name="logits",
+            autocast=False,
         )
 
     @property
     def embeddings(self) -> tf.Tensor:
         """The vectors, `[len(elements), num_channels]`."""
         if not self.built:
-            self.build()
-            self.built = True
+            self.build((None, None))
         return tf.nn.softmax(self._logits)
 
     def call(self, inputs: Any) -> Any:

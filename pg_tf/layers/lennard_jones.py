@@ -44,8 +44,8 @@ class LennardJones(keras.layers.Layer):
     Input shape:
       A dict with "coords" `[B, A, 3]` and "atomic_numbers" `[B, A]` (0 padding), or "sigma" and "epsilon" `[B, A]`, and
       where wanted "weights" `[B, A]`, "box" (a pair of `[B, 3]`) and "cell" `[B, 3, 3]`; those of atoms ragged or all
-      padded. What the dict has comes before what the layer was made with. A single structure without the axis B is taken
-      too.
+      padded. What the dict has comes before what the layer was made with. A single structure without the axis B will
+      do too.
 
     Output shape:
       `[B, nx, ny, nz, probes]` (channels_first: `[B, probes, nx, ny, nz]`): K, or Boltzmann factors.
@@ -77,7 +77,7 @@ class LennardJones(keras.layers.Layer):
         data_format: str | None = None,
         **layer_options: Any,
     ) -> None:
-        super().__init__(**{"autocast": False, **layer_options})
+        super().__init__(autocast=False, **layer_options)
         self.grid_shape = _check_grid_shape(grid_shape)
         if isinstance(probes, str) or not len(probes):
             raise ValueError(f"probes must be a sequence with at least one probe, got {probes!r}")
@@ -89,10 +89,10 @@ class LennardJones(keras.layers.Layer):
         self.box = _options.box(box)
         self.cutoff = float(cutoff)
         self.shift = bool(shift)
-        largest = min(tf.as_dtype(self.compute_dtype).max, LARGEST_ENERGY)
+        largest = min(float(tf.as_dtype(self.compute_dtype).max), LARGEST_ENERGY)
         if not 0 < max_energy <= largest:
             raise ValueError(
-                f"max_energy must be greater than 0 and at most {float(largest):g} K, which {self.compute_dtype} grids "
+                f"max_energy must be greater than 0 and at most {largest:g} K, which {self.compute_dtype} grids "
                 f"hold; got {max_energy}"
             )
         self.max_energy = float(max_energy)

@@ -38,8 +38,8 @@ class Voxelize(keras.layers.Layer):
       cell: lattice vectors as rows, `[3, 3]`, Å, for all structures.
       periodic: as in `pg_tf.voxelize`.
       data_format: "channels_last", "channels_first" or None, which is `keras.config.image_data_format()`.
-      implementation: "dense" runs under XLA and on accelerators, on padded batches; "op" and "auto" are the compiled CPU
-        kernel, with which Keras compiles no model (`supports_jit` is False).
+      implementation: "dense" runs under XLA and on accelerators, on padded batches; "op" and "auto" are the compiled
+        CPU kernel, with which Keras compiles no model (`supports_jit` is False).
       return_box: also returns the boxes.
       **layer_options: arguments of every Keras layer. `dtype`: float64 computes in float64; the grids have its compute
         dtype, such as float16 under "mixed_float16"; arithmetic and weights are float32 at least.
@@ -53,7 +53,7 @@ class Voxelize(keras.layers.Layer):
 
     Output shape:
       `[B, nx, ny, nz, num_channels]` (channels_first: `[B, num_channels, nx, ny, nz]`). With `return_box` a pair of it
-      and `(origin, lengths)`, `[B, 3]` each, Å, in float32 or float64.
+      and `(origin, lengths)`, `[B, 3]` each, Å, in float32 or float64, and a rotation `[B, 3, 3]` where one was given.
 
     Raises:
       ValueError: if an option does not fit.
@@ -83,7 +83,7 @@ class Voxelize(keras.layers.Layer):
         return_box: bool = False,
         **layer_options: Any,
     ) -> None:
-        super().__init__(**{"autocast": False, **layer_options})
+        super().__init__(autocast=False, **layer_options)
         self.elements = _options.elements(elements)
         if num_channels is None:
             num_channels = 1 if self.elements is None else self.elements.num_channels
@@ -120,6 +120,7 @@ class Voxelize(keras.layers.Layer):
                 initializer=lambda shape, dtype=None: tf.cast(tf.reshape(raw, shape), dtype),
                 dtype=_options.at_least_float32(self.variable_dtype),
                 name="raw_sigma",
+                autocast=False,
             )
 
     @property
@@ -143,8 +144,14 @@ class Voxelize(keras.layers.Layer):
         if not self.return_box:
             return result
         grid, used = result
-        batched = [part if grid.shape.rank == 4 or part.shape[0] != 1 else part for part in used[:2]]
-        return grid, tuple(batched)
+        compute = _options.at_least_float32(self.compute_dtype)
+        parts = [as_tensor("box", part, compute) for part in used if part is not None]
+        if grid.shape.rank == 5:
+            parts = [
+                tf.broadcast_to(part, [tf.shape(grid)[0], *inner])
+                for part, inner in zip(parts, ((3,), (3,), (3, 3)), strict=False)
+            ]
+        return grid, tuple(parts)
 
     def _atoms(self, inputs: Any, use_op: bool) -> dict[str, Any]:
         """Arguments of `voxelize`."""
@@ -152,7 +159,9 @@ class Voxelize(keras.layers.Layer):
             atoms = {name: value for name, value in inputs.items() if value is not None}
             unknown = set(atoms) - set(_KEYS)
             if unknown or "coords" not in atoms:
-                raise ValueError(f"inputs must have 'coords', and else only {', '.join(_KEYS[1:])}; got {sorted(inputs)}")
+                raise ValueError(
+                    f"inputs must have 'coords', and else only {', '.join(_KEYS[1:])}; got {sorted(inputs)}"
+                )
         elif use_op:
             atoms = dict(zip(("coords", "channels"), split_points(inputs), strict=True))
         else:
@@ -177,8 +186,8 @@ class Voxelize(keras.layers.Layer):
             return _options.looked_up(self.elements, numbers)
         if self.num_channels != 1 and not soft:
             raise ValueError(
-                f"elements: which element goes to which of the {self.num_channels} channels? Give elements=, or features "
-                f"with the inputs"
+                f"elements: which element goes to which of the {self.num_channels} channels? Give the layer elements, "
+                f"or features with the inputs"
             )
         return _options.map_flat(lambda flat: tf.where(flat > 0, 0, -1), numbers)
 
@@ -206,7 +215,12 @@ class Voxelize(keras.layers.Layer):
         shape = (*batch, *self.grid_shape, self.num_channels)
         if self.data_format == "channels_first":
             shape = (*batch, self.num_channels, *self.grid_shape)
-        return (shape, ((*batch, 3), (*batch, 3))) if self.return_box else shape
+        if not self.return_box:
+            return shape
+        given = input_shape.get("box") if isinstance(input_shape, Mapping) else None
+        given = self.box if given is None else given
+        rotated = given is not None and sum(part is not None for part in given) == 3
+        return shape, ((*batch, 3), (*batch, 3), *([(*batch, 3, 3)] if rotated else []))
 
     def compute_output_spec(self, inputs: Any) -> Any:
         # Not traced as Keras would: it makes dense placeholders even of ragged inputs.

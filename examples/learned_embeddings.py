@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""How many channels does a property need? Learned ones beside one channel for each element.
+
+    python examples/learned_embeddings.py --molecules 200 --epochs 2 --seeds 1    # to see it run: a minute or two
+    python examples/learned_embeddings.py                                         # the figures of docs/embeddings.md
+
+Every network gets the same molecules in the same order, moved in the same ways; they differ in the channels alone. The
+grids are made inside of the model, so that the gradient of the loss reaches the embedding through that of the op. In
+the end the atoms of test molecules are found again in their grids, elements from the learned vectors.
+"""
+
+import os
+
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # before TensorFlow is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import typer
+
+import pg_tf
+from pg_tf.datasets import Molecules, load_sample
+from pg_tf.elements import ORGANIC, SYMBOLS
+from pg_tf.layers import AtomEmbedding, Voxelize
+from pg_tf.models import resnet3d10, training
+
+# Points with a channel for every element there is: the channel is the atomic number less one.
+EVERY_ELEMENT = pg_tf.ElementChannels(SYMBOLS[1:])
+
+# name: channels, and whether they are learned, left as they were drawn, or those of the elements.
+VARIANTS = {
+    "8 element channels": (8, "elements"),
+    "4 learned channels": (4, "learned"),
+    "2 learned channels": (2, "learned"),
+    "4 random channels": (4, "random"),
+    "1 channel": (1, "elements"),
+}
+
+
+def main(
+    seeds: Annotated[int, typer.Option(min=1, help="networks of each kind")] = 3,
+    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    width: Annotated[int, typer.Option(min=1, help="channels of the network's first stage")] = 8,
+    grid_size: Annotated[int, typer.Option(min=16, help="voxels along each side")] = 20,
+    sigma: Annotated[float, typer.Option(help="Å")] = 0.4,
+    molecules: Annotated[int | None, typer.Option(help="to train on; all 3,200 if left out")] = None,
+    decoded: Annotated[int, typer.Option(help="test molecules to find again in their grids")] = 100,
+    variants: Annotated[str, typer.Option(help="parts of names, by commas: " + ", ".join(VARIANTS))] = "",
+    output: Annotated[Path, typer.Option(help="JSON with all results; what it has already is not done again")] = Path(
+        "runs/learned_embeddings.json"
+    ),
+) -> None:
+    """Trains all networks and prints their errors."""
+    train, validation, test = (load_sample(part) for part in ("train", "validation", "test"))
+    train = train[:molecules]
+    settings = {"epochs": epochs, "width": width, "grid_size": grid_size, "sigma": sigma, "molecules": len(train)}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(output.read_text()) if output.exists() else []
+    results = [result for result in known if result["settings"] == settings]
+    chosen = [name for name in VARIANTS if not variants or any(part.strip() in name for part in variants.split(","))]
+    for seed in range(seeds):
+        for name in chosen:
+            if any(result["name"] == name and result["seed"] == seed for result in results):
+                continue
+            start = time.monotonic()
+            keras.utils.set_random_seed(seed)
+            model, embedding = build(name, train, width, grid_size, sigma)
+            training.train(
+                model,
+                batches(train, seed),
+                batches(validation),
+                steps_per_epoch=-(-len(train) // 64),
+                epochs=epochs,
+            )
+            predicted = model.predict(batches(test), verbose=0)
+            mae = float(np.abs(predicted - test.labels).mean())
+            result = {"name": name, "seed": seed, "mae": mae, "seconds": time.monotonic() - start, "settings": settings}
+            if embedding is not None:
+                result["closest"] = embedding.closest_pair()
+                result["found"] = {f"{s}": found_again(embedding, test[:decoded], s) for s in (0.3, 0.4, 0.5)}
+                result["vectors"] = dict(zip(embedding.elements, embedding.embeddings.numpy().tolist(), strict=True))
+            results.append(result)
+            output.write_text(json.dumps(results, indent=1))
+            print(f"{name}, seed {seed}: test MAE {mae:.3f} eV, {result['seconds']:.0f} s", flush=True)
+    report(results, [name for name in VARIANTS if any(result["name"] == name for result in results)], test, train)
+
+
+def build(
+    name: str, train: Molecules, width: int, grid_size: int, sigma: float
+) -> tuple[keras.Model, AtomEmbedding | None]:
+    """A model of ragged atoms, and its embedding if it has one."""
+    num_channels, kind = VARIANTS[name]
+    atoms = {
+        "coords": keras.Input((None, 3), ragged=True, name="coords"),
+        "atomic_numbers": keras.Input((None,), dtype="int32", ragged=True, name="atomic_numbers"),
+    }
+    embedding = None
+    inputs = dict(atoms)
+    if kind != "elements":
+        embedding = AtomEmbedding(num_channels, ORGANIC.symbols, trainable=kind == "learned")
+        inputs["features"] = embedding(atoms["atomic_numbers"])
+    elements = ORGANIC if kind == "elements" and num_channels == ORGANIC.num_channels else None
+    grid = Voxelize(num_channels, grid_size, sigma, elements=elements)(inputs)
+    network = resnet3d10(width=width, input_shape=(grid_size,) * 3 + (num_channels,), stem_kernel=5, stem_strides=2)
+    regressor = training.regressor(network, train.labels)
+    return keras.Model(atoms, regressor(grid), name="learned_embeddings"), embedding
+
+
+def batches(molecules: Molecules, seed: int | None = None) -> tf.data.Dataset:
+    """Ragged batches of atoms and labels; with a seed shuffled, and every molecule moved anew in every epoch."""
+    dataset = molecules.dataset(EVERY_ELEMENT, batch_size=64, shuffle=seed is not None, seed=seed)
+    if seed is not None:
+        dataset = dataset.apply(pg_tf.augment(seed))
+
+    def of_atoms(points: tf.RaggedTensor, label: tf.Tensor) -> tuple[dict[str, tf.RaggedTensor], tf.Tensor]:
+        return {"coords": points[:, :, 1:], "atomic_numbers": tf.cast(points[:, :, 0], tf.int32) + 1}, label
+
+    return dataset.map(of_atoms, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def found_again(embedding: AtomEmbedding, molecules: Molecules, sigma: float) -> dict[str, Any]:
+    """Of how many molecules all atoms were found in their 32^3 grid, to 0.001 Å and with their elements."""
+    points = molecules.points(EVERY_ELEMENT)
+    coords, numbers = points[:, :, 1:], tf.cast(points[:, :, 0], tf.int32) + 1
+    voxelize = Voxelize(embedding.num_channels, 32, sigma, return_box=True)
+    features = embedding(numbers)
+    grid, box = voxelize({"coords": coords, "atomic_numbers": numbers, "features": features})
+    found = embedding.decode_grid(grid, box=box, sigma=sigma)
+    matches = []
+    for i in range(len(molecules)):
+        # The element in place of the channel: atoms are paired off element by element.
+        as_points = tf.concat([tf.cast(found.atomic_numbers[i], tf.float32)[:, None] - 1, found.coords[i]], axis=1)
+        matches.append(pg_tf.metrics.match_points(points[i], as_points))
+    exact = [match.num_true == match.num_found and match.largest_error < 1e-3 for match in matches]
+    return {"exact": int(sum(exact)), "of": len(molecules)}
+
+
+def report(results: list[dict[str, Any]], names: list[str], test: Molecules, train: Molecules) -> None:
+    """Prints a table in Markdown."""
+    print(f"\nmean of the training set: {np.abs(train.labels.mean() - test.labels).mean():.3f} eV\n")
+    print("| channels | test MAE, eV: mean | each seed | closest elements | found again at sigma 0.3 / 0.4 / 0.5 Å |")
+    print("|---|---|---|---|---|")
+    for name in names:
+        rows = [result for result in results if result["name"] == name]
+        errors = [row["mae"] for row in rows]
+        closest = found = ""
+        if "closest" in rows[0]:
+            distance, pair = min((tuple(row["closest"]) for row in rows), key=lambda item: item[0])
+            closest = f"{'-'.join(pair)}: {distance:.2f}"
+            found = " / ".join(
+                f"{sum(row['found'][s]['exact'] for row in rows)} of {sum(row['found'][s]['of'] for row in rows)}"
+                for s in rows[0]["found"]
+            )
+        each = ", ".join(f"{error:.3f}" for error in errors)
+        print(f"| {name} | {np.mean(errors):.3f} | {each} | {closest} | {found} |")
+
+
+if __name__ == "__main__":
+    typer.run(main)
