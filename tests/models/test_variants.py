@@ -49,7 +49,9 @@ def test_squeeze_excite_weighs_whole_channels() -> None:
     plain, weighed = map(np.asarray, keras.Model(network.inputs, [before, after])(0.01 * _grids(2)))
     weights = weighed.sum(axis=(1, 2, 3)) / plain.sum(axis=(1, 2, 3))
     assert ((weights > 0) & (weights < 1)).all()
-    np.testing.assert_allclose(weighed, plain * weights[:, None, None, None], rtol=1e-4, atol=1e-6 * np.abs(plain).max())
+    np.testing.assert_allclose(
+        weighed, plain * weights[:, None, None, None], rtol=1e-4, atol=1e-6 * np.abs(plain).max()
+    )
     assert np.ptp(weights[0]) > 1e-3
 
 
