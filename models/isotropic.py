@@ -59,7 +59,7 @@ class IsotropicConv3D(keras.layers.Layer):
         index = orbits(kernel_size)
         self._taps = np.eye(int(index.max()) + 1, dtype="float32")[index]
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[int, ...]) -> None:
         channels = input_shape[-1]
         # As "he_normal" for the whole kernel, so that swapping this layer for an ordinary one keeps the variances.
         spread = (2 / (channels * self.kernel_size**3)) ** 0.5

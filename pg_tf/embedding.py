@@ -13,7 +13,8 @@ from pg_tf import box as boxes
 from pg_tf._atoms import AtomLayout, as_tensor
 from pg_tf.inversion import Inversion, grid_to_coords
 from pg_tf.inversion.factors import axis_factors
-from pg_tf.inversion.invert import _box, _grids
+from pg_tf.inversion.frame import checked_box
+from pg_tf.inversion.invert import _grids
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +109,7 @@ def atom_features(grid: Any, coords: Any, *, box: Any, sigma: float, data_format
       float64, ragged `[B, (A), C]` or `[A, C]`. Of an atom that left no trace in the box: the least vectors that serve.
     """
     values, single, _ = _grids(grid, data_format)
-    origin, lengths, rotation = _box(box, len(values))
+    origin, lengths, rotation = checked_box(box, len(values))
     if single:
         coords = as_tensor("coords", coords, tf.float64)[tf.newaxis]
     layout, flat = _rows(coords, len(values))

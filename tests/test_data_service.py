@@ -1,6 +1,7 @@
 """The tf.data service with real processes on loopback."""
 
 import collections
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -128,11 +129,9 @@ def test_trainings_share_the_molecules_when_they_name_the_same_job(service: Serv
         iter(data_service.distribute(grids(molecules), service.address, job_name="shared")) for _ in range(2)
     )
     seen: collections.Counter[int] = collections.Counter()
-    for turn in range(4):  # in turns, then each to its end
-        seen.update(map(int, next(first if turn % 2 else second)[1]))
-    for iterator in (first, second):
-        for _, numbers, _ in iterator:
-            seen.update(map(int, numbers))
+    for batch in itertools.chain.from_iterable(itertools.zip_longest(first, second)):  # in turns, each to its end
+        if batch is not None:
+            seen.update(map(int, batch[1]))
     assert seen == collections.Counter(range(NUM_MOLECULES))
 
 
