@@ -99,6 +99,18 @@ PCQM4MV2 = SMALL.replace(source="pcqm4mv2", num_train=1190, grid_size=22, box=14
 BASE = SMALL.replace(num_train=1000, epochs=40, grid_size=12, box=10.2, sigma=0.5)
 
 
+# Of the search for SMALL: 60,000 grids each. QM9 has no elements but these.
+_SEARCH = DEMO.replace(num_train=2000, epochs=30, translation=0.0, channels=("C", "N", "O", "H", "F"), other=False)
+_SEARCH_ISOTROPIC = SMALL.replace(
+    num_train=2000,
+    channels=("C", "N", "O", "H", "F"),
+    other=False,
+    loss="huber",
+    network={"preactivation": False, "hidden_activation": "relu"},
+)
+_SEARCH_COARSE = _SEARCH_ISOTROPIC.replace(grid_size=12, box=10.2, sigma=0.5)
+
+
 def _change(name: str, label: str, **changes: Any) -> Trained:
     return Trained(f"change-{name}", "changes", label, BASE.replace(**changes))
 
@@ -129,8 +141,17 @@ ROWS: tuple[Row, ...] = (
     Trained(
         "pcqm4mv2-from-qm9",
         "pcqm4mv2",
-        "the same, started from the weights of `qm9-small`",
-        PCQM4MV2.replace(epochs=30, learning_rate=1e-3, pretrain=SMALL),
+        "small isotropic network that starts from the weights of `qm9-small`",
+        PCQM4MV2.replace(epochs=16, learning_rate=1e-3, pretrain=SMALL),
+    ),
+    Trained("search-demo", "search", "ResNet-10 of the demonstration: 24^3, a box fitted to each molecule", _SEARCH),
+    Trained("search-isotropic", "search", "small isotropic network, 16^3 voxels of 0.65 Å", _SEARCH_ISOTROPIC),
+    Trained("search-coarse", "search", "the same, 12^3 voxels of 0.85 Å, sigma 0.5 Å", _SEARCH_COARSE),
+    Trained(
+        "search-coarse-preactivation",
+        "search",
+        "the same, pre-activation, SiLU, absolute error as the loss",
+        _SEARCH_COARSE.replace(loss="mae", network={"preactivation": True, "hidden_activation": "silu"}),
     ),
     Rival("changes-mean", "changes", "mean of the training set", "mean", "qm9", 1000),
     Rival("changes-composition", "changes", "linear fit on element counts", "composition", "qm9", 1000),
