@@ -158,6 +158,9 @@ def test_other_data_under_the_same_name_is_refused(run, data, tmp_path):
     assert result.exit_code == 1
     assert "they have changed" in result.output
     assert "label_mean was 1.25" in result.output
+    result = pg_tf("evaluate", "--model", copy)
+    assert result.exit_code == 1
+    assert "they have changed" in result.output
 
 
 def test_evaluation_is_what_the_labels_and_predictions_say(run, data):

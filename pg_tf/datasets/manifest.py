@@ -118,7 +118,7 @@ def check_shards(folder: str | os.PathLike[str], manifest: Manifest) -> None:
         if length != shard.bytes:
             raise ValueError(
                 f"source: {path} has {length} bytes where the manifest says {shard.bytes}: it is cut off or another's; "
-                f"delete it and give the same `pg-tf prepare` again"
+                f"give the same `pg-tf prepare` again"
             )
 
 

@@ -64,15 +64,17 @@ def evaluate(
       rotations: as in `Predictor`.
 
     Raises:
-      ValueError: if there is no usable model or the data cannot be read.
+      ValueError: if there is no usable model, or the data cannot be read or are not those of the run.
     """
     predictor = Predictor(run, rotations)
     config = predictor.config
-    train = pipeline.load_part(config, "train")
+    sources = pipeline.load_parts(config)
+    predictor.run.check_data(sources.facts())
+    train = sources.train
     fit = CompositionFit(train)
     scores, molecules, ogb_mae = {}, {}, None
     for part in parts:
-        source = pipeline.load_part(config, part)
+        source = getattr(sources, part)
         predicted = predictor(source)
         linear, true = fit.predict(source)
         scores[part] = [

@@ -238,13 +238,7 @@ def _compare_data(run: Run, facts: dict[str, Any], is_chief: bool) -> None:
             return
         write_whole(run.data_path, json.dumps(facts, indent=2) + "\n")
         return
-    there = run.data()
-    for name, value in facts.items():
-        if there.get(name) != value:
-            raise ValueError(
-                f"data: they have changed since {run.folder} began: {name} was {there.get(name)} and is {value}. "
-                "Choose another folder, or overwrite that run"
-            )
+    run.check_data(facts)
 
 
 def _annealing(config: Config, steps_per_epoch: int, progress: Progress) -> Annealing:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,16 @@ class Run:
     def data(self) -> dict[str, Any]:
         """What the data was, as in data.json."""
         return _read_json(self.data_path)
+
+    def check_data(self, facts: Mapping[str, Any]) -> None:
+        """Raises ValueError, and names the difference, unless these are the facts of the data of the run."""
+        there = self.data()
+        for name, value in facts.items():
+            if there.get(name) != value:
+                raise ValueError(
+                    f"data: they have changed since {self.folder} began: {name} was {there.get(name)} and is {value}. "
+                    "Choose another folder, or overwrite that run"
+                )
 
     def result(self) -> dict[str, Any] | None:
         """How the training ended, or None while it has not."""

@@ -322,6 +322,62 @@ def test_shard_lost_by_the_disk_is_made_again(tmp_path: pathlib.Path) -> None:
     assert files_of(root) == whole
 
 
+def test_finished_folder_that_lost_a_shard_is_mended(tmp_path: pathlib.Path) -> None:
+    source = sdf([written(tmp_path / "a.sdf", records(25))], "gap", "eV")
+    run(source, tmp_path / "shards", records_per_shard=10)
+    whole = files_of(tmp_path / "shards")
+    shard = tmp_path / "shards" / "000001.shard"
+    for spoil in (shard.unlink, lambda: shard.write_bytes(whole[shard.name][:100])):
+        spoil()
+        with pytest.warns(UserWarning, match=r"000001\.shard"):
+            run(source, tmp_path / "shards", records_per_shard=10)
+        assert files_of(tmp_path / "shards") == whole
+
+
+def test_strict_run_does_not_pass_over_what_an_earlier_one_skipped(tmp_path: pathlib.Path) -> None:
+    parts = records(3)
+    parts[1] = parts[1].replace(">  <gap>", ">  <other>")
+    source = sdf([written(tmp_path / "a.sdf", parts)], "gap", "eV")
+    run(source, tmp_path / "shards")
+    with pytest.raises(ValueError, match="strict"):
+        prepare(source, tmp_path / "shards", workers=1, strict=True)
+    (tmp_path / "shards" / "manifest.json").unlink()
+    with pytest.raises(ValueError, match="strict"):
+        prepare(source, tmp_path / "shards", workers=1, strict=True)
+
+
+def _archive(path: pathlib.Path, files: dict[str, bytes]) -> pathlib.Path:
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_archive_of_several_files_is_refused_by_their_names(tmp_path: pathlib.Path) -> None:
+    content = "".join(records(3)).encode()
+    path = _archive(tmp_path / "two.tar", {"a.sdf": content, "b.sdf": content})
+    with pytest.raises(ValueError, match=r"a\.sdf and b\.sdf"):
+        prepare(sdf([path], "gap", "eV"), tmp_path / "shards", workers=1)
+
+
+def test_archive_cut_between_two_files_says_so(tmp_path: pathlib.Path) -> None:
+    molecule = QM9_FILE.encode()
+    path = _archive(tmp_path / "q.tar", {f"{i}.xyz": molecule for i in range(4)})
+    path.write_bytes(path.read_bytes()[: 2 * 1024 + 100])  # into the header of the third
+    manifest, molecules = run(qm9([path]), tmp_path / "shards")
+    assert len(molecules) == 2
+    assert any("cut off" in reason for reason in manifest.skipped), manifest.skipped
+
+
+def test_xyz_that_promises_more_atoms_than_memory_holds_is_cut_off(tmp_path: pathlib.Path) -> None:
+    path = written(tmp_path / "a.xyz", ["1\nHe\nHe 0 0 0\n", "99999999999\n\nH 0 0 0\n"])
+    manifest, molecules = run(xyz([path]), tmp_path / "shards")
+    assert len(molecules) == 1
+    assert any("cut off" in reason for reason in manifest.skipped), manifest.skipped
+
+
 def test_full_disk_is_an_error_that_leaves_no_half_shard_and_can_be_gone_on_from(
     tmp_path: pathlib.Path, program
 ) -> None:

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import re
 import threading
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -73,12 +74,23 @@ def prepare(
     _begin(root, job)
     if os.path.exists(manifest_path(root)):
         manifest = read_manifest(root)
-        check_shards(root, manifest)
-        return manifest
+        if strict and (reasons := [*manifest.skipped, *manifest.questions]):
+            raise ValueError(f"strict: {root} was prepared without it, and not all was well: {'; '.join(reasons)}")
+        if _all_there(root, manifest):
+            return manifest
     for scratch in root.glob("*.tmp"):
         scratch.unlink()
     splits = _make_shards(recipe, root, strict, workers or len(os.sched_getaffinity(0)), count, progress)
     return _finish(recipe, job, root, splits, strict)
+
+
+def _all_there(root: Path, manifest: Manifest) -> bool:
+    try:
+        check_shards(root, manifest)
+    except ValueError as error:
+        warnings.warn(f"{error}: made again now", stacklevel=3)
+        return False
+    return True
 
 
 def _job(recipe: Recipe, count: int) -> dict[str, Any]:
@@ -248,6 +260,8 @@ def _finish(recipe: Recipe, job: dict[str, Any], root: Path, splits: list[str], 
     if not molecules:
         reasons = "; ".join(": ".join(line) for line in skipped[:3]) or "there is nothing in it"
         raise ValueError(f"no molecule could be read from {', '.join(map(str, recipe.files))}: {reasons}")
+    if strict and skipped:
+        raise ValueError(f"strict: {len(skipped)} records were left out; the first: {': '.join(skipped[0])}")
     unit = "eV" if recipe.unit in TO_EV else recipe.unit
     statistics = {} if recipe.label is None else _statistics(summaries, molecules)
     odd = [line for summary in summaries for line in summary["journal"]["odd"]]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import IO, cast
 
 from pg_tf.datasets._collect import Path
+from pg_tf.datasets.prepare.recipe import DAMAGE
 
 # What is lost before the place where a file is damaged is less than this.
 _BLOCK = 1 << 14
@@ -23,7 +24,7 @@ def is_tar(path: Path) -> bool:
     return os.fspath(path).lower().endswith(_TAR)
 
 
-@contextmanager
+@contextlib.contextmanager
 def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
     """The content of a file that is plain, .gz, .bz2, or the one file in a tar archive whose name ends in `suffix`.
 
@@ -38,11 +39,17 @@ def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable
     with open(path, "rb") as raw:
         if is_tar(path):
             with tarfile.open(fileobj=raw, mode="r|*") as archive:
-                for member in archive:
-                    if member.isfile() and member.name.lower().endswith(suffix):
-                        yield cast(IO[bytes], archive.extractfile(member)), raw.tell
-                        return
-            raise ValueError(f"{path} holds no file that ends in {suffix}")
+                members = _members(archive, suffix)
+                member = next(members, None)
+                if member is None:
+                    raise ValueError(f"{path} holds no file that ends in {suffix}")
+                yield cast(IO[bytes], archive.extractfile(member)), raw.tell
+                # Where the archive is damaged, who read the file has met it.
+                with contextlib.suppress(*DAMAGE):
+                    other = next(members, None)
+                    if other is not None:
+                        raise ValueError(f"{path} holds {member.name} and {other.name}: unpack it, and give the files")
+            return
         if name.endswith(".gz"):
             yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)), raw.tell
         elif name.endswith(".bz2"):
@@ -54,9 +61,22 @@ def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable
 def tar_members(path: Path, suffix: str) -> Iterator[tuple[str, bytes, int]]:
     """Name and content of each file in a tar archive whose name ends in `suffix`, and the bytes read so far."""
     with open(path, "rb") as raw, tarfile.open(fileobj=raw, mode="r|*") as archive:
-        for member in archive:
-            if member.isfile() and member.name.lower().endswith(suffix):
-                yield member.name, cast(IO[bytes], archive.extractfile(member)).read(), raw.tell()
+        for member in _members(archive, suffix):
+            yield member.name, cast(IO[bytes], archive.extractfile(member)).read(), raw.tell()
+
+
+def _members(archive: tarfile.TarFile, suffix: str) -> Iterator[tarfile.TarInfo]:
+    """Files in an archive opened as a stream whose name ends in `suffix`.
+
+    Raises:
+      tarfile.ReadError: if the archive is cut off between two files, which tarfile itself takes for its end.
+    """
+    for member in archive:
+        if member.isfile() and member.name.lower().endswith(suffix):
+            yield member
+    stream = cast(IO[bytes], archive.fileobj)
+    if stream.tell() < archive.offset + tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("the archive is cut off: its closing block is missing")
 
 
 def delimited(stream: IO[bytes], end: re.Pattern[bytes]) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import IO, Any
@@ -52,7 +53,8 @@ def frames(stream: IO[bytes]) -> Iterator[bytes]:
         except ValueError:
             yield head + stream.read(1 << 16)
             return
-        yield b"".join([head, *(stream.readline() for _ in range(max(atoms, 0) + 1))])
+        lines = (stream.readline() for _ in range(max(atoms, 0) + 1))
+        yield b"".join([head, *itertools.takewhile(bool, lines)])
 
 
 def parse_xyz(label: str | None, chunk: Chunk) -> Iterator[Outcome]:
