@@ -282,24 +282,32 @@ def check(address: Address, timeout: float) -> None:
     def grid(index: tf.Tensor) -> tf.Tensor:
         return voxelize(coords + 0.0 * tf.cast(index, tf.float32), **options)
 
-    probe = tf.data.Dataset.range(1).map(grid)
-    probe = probe.apply(service.distribute(service.ShardingPolicy.OFF, f"{_PROTOCOL}://{address}"))
+    def first_grid() -> Any:
+        probe = tf.data.Dataset.range(1).map(grid)
+        served = probe.apply(service.distribute(service.ShardingPolicy.OFF, f"{_PROTOCOL}://{address}"))
+        return next(iter(served)).numpy()
+
     try:
-        first = _within(deadline - time.monotonic(), lambda: next(iter(probe)).numpy())
+        first = _within(deadline - time.monotonic(), first_grid)
     except TimeoutError:
         raise ConnectionError(
-            f"the dispatcher at {address} is there, but none of its workers answered within {timeout:g} s. Start some: "
-            f"pg-tf data-service worker --dispatcher {address}. If they run, their addresses must be reachable from "
-            "here: see --host"
+            f"something listens at {address}, but no worker of a data service answered within {timeout:g} s. "
+            f"Start some: pg-tf data-service worker --dispatcher {address}. If they run, this machine must reach their "
+            "addresses: see --host"
         ) from None
     except tf.errors.OpError as error:
         raise RuntimeError(
-            f"a worker of the data service at {address} cannot run pg_tf's op: {error.message}. Start it by `pg-tf "
+            f"a worker of the data service at {address} cannot run pg_tf's op: {_reason(error)}. Start it by `pg-tf "
             "data-service worker`, with the pg_tf and the TensorFlow of this machine"
         ) from error
     # Instruction sets differ between machines, and with them the last bits.
     if not np.allclose(first, voxelize(coords, **options), rtol=0, atol=1e-5):
         raise RuntimeError(f"a worker of the data service at {address} makes other grids: it has another pg_tf")
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """What is wrong, without where in the graph it was noticed."""
+    return error.message.rpartition("Failed to get element: ")[2].partition(". Make sure")[0].splitlines()[0]
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:

@@ -3,6 +3,8 @@
 import collections
 import itertools
 import queue
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from processes import PATIENCE, PG_TF, Program
+from sdf_files import write_sdf
+from typer.testing import CliRunner
 
 import pg_tf
 from pg_tf import data_service
+from pg_tf.cli import app
 from pg_tf.datasets import Molecules, load_sample
 
 CHANNELS = pg_tf.ElementChannels(("C", "N", "O"), unknown="other")
@@ -100,7 +105,7 @@ def collect(dataset: tf.data.Dataset) -> tuple[dict[int, np.ndarray], collection
     return found, seen, makers
 
 
-@pytest.mark.parametrize("compression", ["AUTO", "SNAPPY", None])
+@pytest.mark.parametrize("compression", ["AUTO", None])
 def test_molecules_and_grids_agree_with_those_made_here_when_two_workers_share_them(
     service: Service, molecules: Molecules, compression: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +146,36 @@ def test_half_precision_grids_arrive_as_such(service: Service, molecules: Molecu
     grid, _ = next(iter(data_service.distribute(dataset, service.address)))
     assert grid.dtype == tf.float16
     assert grid.shape[1:] == (4, 8, 8, 8)
+
+
+def test_pg_tf_train_learns_from_grids_of_the_workers(service: Service, tmp_path: Path) -> None:
+    write_sdf(tmp_path / "molecules.sdf", load_sample("validation")[:60])
+    options = (
+        *("train", "--recipe", "small", "--data", tmp_path / "molecules.sdf", "--label", "gap"),
+        *("--width", 2, "--grid-size", 16, "--batch-size", 16, "--epochs", 2),
+        *("--output", tmp_path / "run", "--data-service", service.address),
+    )
+    result = CliRunner().invoke(app, [*map(str, options)])
+    assert result.exit_code == 0, result.output
+    assert "epoch   2/2" in result.output
+    assert (tmp_path / "run" / "best.keras").exists()
+
+
+def test_endless_shuffled_stream_has_each_molecule_once_an_epoch_from_any_start(
+    service: Service, molecules: Molecules
+) -> None:
+    batches = -(-NUM_MOLECULES // 16)
+    options = {"batch_size": 16, "shuffle": True, "seed": 3, "repeat": True}
+
+    def epoch_from(start: int) -> tf.data.Dataset:
+        return molecules.dataset(CHANNELS, **options, start=start).map(lambda points, numbers: numbers)
+
+    expected = {tuple(numbers) for numbers in epoch_from(2).take(3 * batches).as_numpy_iterator()}
+    served = data_service.distribute(epoch_from(2), service.address).take(2 * batches)
+    found = [tuple(numbers) for numbers in served.as_numpy_iterator()]
+    assert len(set(found)) == len(found)
+    # The workers run ahead of each other, by far less than an epoch.
+    assert set(found) <= expected
 
 
 class Reader:
@@ -206,10 +241,93 @@ def test_an_epoch_goes_on_when_a_worker_is_killed_and_another_added(service: Ser
     assert lost < total / 10
 
 
+def test_unreachable_dispatcher_is_an_error_in_time(molecules: Molecules) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        with pytest.raises(
+            ConnectionError, match=f"no dispatcher of the data service at localhost:{port} within 0.5 s"
+        ):
+            data_service.distribute(grids(molecules), f"localhost:{port}", timeout=0.5)
+        silent.listen()
+        with pytest.raises(ConnectionError, match="no worker of a data service answered within 1 s"):
+            data_service.distribute(grids(molecules), f"localhost:{port}", timeout=1)
+
+
+def test_command_that_finds_no_dispatcher_ends_with_one_line(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        result = CliRunner().invoke(app, ["data-service", "worker", "--dispatcher", address, "--timeout", "0.5"])
+    assert result.exit_code == 1
+    assert f"pg-tf data-service worker: no dispatcher of the data service at {address} within 0.5 s" in result.output
+
+
+def test_dispatcher_without_workers_is_an_error_in_time(molecules: Molecules) -> None:
+    server = data_service.dispatcher(0)
+    address = server.target.removeprefix("grpc://")
+    with pytest.raises(ConnectionError, match=r"no worker of a data service answered within 1 s.*pg-tf data-serv"):
+        data_service.distribute(grids(molecules), address, timeout=1)
+    server.stop()
+
+
+def test_worker_that_lacks_the_op_is_an_error_that_says_so(tmp_path: Path, molecules: Molecules) -> None:
+    server = data_service.dispatcher(0)
+    address = server.target.removeprefix("grpc://")
+    # TensorFlow's own worker, as one would start it without `pg-tf data-service worker`.
+    text = f"""
+import threading
+import tensorflow as tf
+service = tf.data.experimental.service
+config = service.WorkerConfig(dispatcher_address="{address}", worker_address="127.0.0.1:%port%")
+server = service.WorkerServer(config)
+print("listening", flush=True)
+threading.Event().wait()
+"""
+    plain = Program(tmp_path / "log", sys.executable, "-c", text)
+    try:
+        plain.wait_for("listening")
+        with pytest.raises(RuntimeError, match=r"cannot run pg_tf's op: Op type not registered.*pg-tf data-service"):
+            data_service.distribute(grids(molecules), address, timeout=PATIENCE)
+    finally:
+        plain.kill()
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "address", ["", "host:", "host:0", "host:port", "host:65536", "http://host:1", "::1:5050", ":1"]
+)
+def test_malformed_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="address: must be HOST:PORT"):
+        data_service.Address.parse(address)
+
+
+def test_addresses_are_read_in_all_their_forms() -> None:
+    for text in ("host:5050", "host", "grpc://host:5050"):
+        assert data_service.Address.parse(text) == data_service.Address("host", 5050)
+    six = data_service.Address.parse("[::1]:7")
+    assert (six.host, six.port, str(six)) == ("::1", 7, "[::1]:7")
+
+
+@pytest.mark.parametrize("policy", ["file", "data", "FILE_OR_DATA", "hint"])
+def test_static_sharding_is_refused_with_the_reason(molecules: Molecules, policy: str) -> None:
+    with pytest.raises(ValueError, match=r"static; .* only from a worker inside"):
+        data_service.distribute(grids(molecules), "localhost:1", sharding=policy)
+    with pytest.raises(ValueError, match="sharding: must be one of 'dynamic', 'off', got 'all'"):
+        data_service.distribute(grids(molecules), "localhost:1", sharding="all")
+
+
+def test_taken_port_is_an_error_that_names_it() -> None:
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"cannot start at port {port}.*may be taken"):
+            data_service.dispatcher(port)
+
+
 def test_servers_end_cleanly_when_terminated(service: Service) -> None:
-    program = service.start_worker()
-    program.wait_for("listening at")
-    assert program.terminate() == 0
-    assert "worker stopped by SIGTERM" in program.output
-    assert service.dispatcher.terminate() == 0
-    assert "dispatcher stopped by SIGTERM" in service.dispatcher.output
+    worker = next(program for program in reversed(service.programs) if program is not service.dispatcher)
+    for program, role in ((worker, "worker"), (service.dispatcher, "dispatcher")):
+        assert program.terminate() == 0
+        assert f"{role} stopped by SIGTERM" in program.output

@@ -1,5 +1,6 @@
 """Training on several devices and machines against training on one."""
 
+import dataclasses
 import json
 import socket
 import sys
@@ -7,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import Program
+from processes import PG_TF, Program
+from sdf_files import write_sdf
 
+from pg_tf.datasets import load_sample
 from pg_tf.distribution import Cluster, strategy
+from pg_tf.training import SMALL, Run, train
 
 # Trains a small network on fixed grids, writes its weights and prints its logs. SGD shows the size of gradients.
 PROGRAM = """
@@ -37,6 +41,14 @@ with strategy.scope():
         x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling3D()(x)
     network = keras.Model(inputs, keras.layers.Dense(1)(x))
+    flat = keras.Model(inputs, keras.layers.Reshape(())(network.output))
+if kind != "single":
+    try:
+        distribution.replicated(flat, strategy)
+    except ValueError as error:
+        assert "must be [b, k], got [(None,)]" in str(error), error
+    else:
+        raise SystemExit("outputs [b], whose loss Keras does not divide by the number of devices, were accepted")
 model = distribution.replicated(network, strategy)
 with strategy.scope():
     optimizer, metric = keras.optimizers.SGD(1e-2, momentum=0.9), keras.metrics.MeanAbsoluteError("mae")
@@ -104,6 +116,51 @@ def test_weights_agree_with_one_device_when_trained_on_two_devices_and_on_two_ma
     for kind in ("mirrored", "multi-worker#0"):
         for name, expected in logs["single"].items():
             np.testing.assert_allclose(logs[kind][name], expected, rtol=1e-4)
+
+
+def test_pg_tf_train_writes_one_run_and_agrees_on_it_across_machines(tmp_path: Path) -> None:
+    write_sdf(tmp_path / "molecules.sdf", load_sample("validation")[:60])
+    command = (
+        *(
+            *PG_TF,
+            "train",
+            "--recipe",
+            "small",
+            "--data",
+            "molecules.sdf",
+            "--label",
+            "gap",
+            "--strategy",
+            "multi-worker",
+        ),
+        *("--width", "2", "--grid-size", "16", "--batch-size", "16", "--epochs", "1", "--output", "run"),
+    )
+    ports = free_ports(2)
+    machines = [Program(tmp_path / f"log{i}", *command, cwd=tmp_path, TF_CONFIG=tf_config(ports, i)) for i in range(2)]
+    try:
+        for machine in machines:
+            assert machine.wait() == 0, machine.output[-4000:]
+    finally:
+        for machine in machines:
+            machine.kill()
+    errors = [machine.wait_for(r"epoch   1/1(.*validation MAE [\d.]+)").group(1) for machine in machines]
+    assert errors[0] == errors[1]
+    run = Run(tmp_path / "run")
+    assert run.result()["epochs"] == 1
+    assert len(run.history()["val_mae"]) == 1
+    assert run.model().output_shape == (None, 1)
+
+
+def test_what_machines_cannot_agree_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", tf_config([1, 2], 0))
+    for name, options, config in (
+        ("overwrite", {"overwrite": True}, SMALL),
+        ("checkpoint_steps", {"checkpoint_steps": 5}, SMALL),
+        ("max_minutes", {}, dataclasses.replace(SMALL, max_minutes=1.0)),
+    ):
+        with pytest.raises(ValueError, match=f"{name}: "):
+            train(config, tmp_path / "run", strategy="multi-worker", **options)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
