@@ -271,6 +271,19 @@ def test_dispatcher_without_workers_is_an_error_in_time(molecules: Molecules) ->
     server.stop()
 
 
+def test_silence_of_the_dispatcher_is_reported_while_training_waits() -> None:
+    lines: queue.Queue[str] = queue.Queue()
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    with data_service.watched(f"127.0.0.1:{port}", lines.put, every=0.05):
+        listener.close()
+        assert "has not answered for" in lines.get(timeout=PATIENCE)
+        with socket.create_server(("127.0.0.1", port)):
+            while "has not answered" in (line := lines.get(timeout=PATIENCE)):
+                pass
+            assert line.endswith("answers again")
+
+
 def test_worker_that_lacks_the_op_is_an_error_that_says_so(tmp_path: Path, molecules: Molecules) -> None:
     server = data_service.dispatcher(0)
     address = server.target.removeprefix("grpc://")

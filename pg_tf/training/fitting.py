@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -14,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from pg_tf import distribution
+from pg_tf.data_service import watched
 from pg_tf.training import pipeline
 from pg_tf.training.build import build
 from pg_tf.training.callbacks import Annealing, BestModel, EarlyStopping, EpochLines, StopWhereNotFinite
@@ -116,25 +118,26 @@ def train(
         run.forget_epochs(progress.epoch)
     # A machine of several takes a batch for each of its devices, any other one batch for all devices.
     batches_a_step = config.batch_size // (stream["batch_size"] * len(cluster.workers))
-    _fit(
-        model,
-        lambda start: pipeline.training_batches(
-            parts.train, config, start * batches_a_step, service=data_service, **stream
-        ),
-        pipeline.batches(parts.validation, config),
-        progress,
-        config.epochs,
-        steps_per_epoch,
-        [
-            StopWhereNotFinite(progress),
-            EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
-            *([_annealing(config, steps_per_epoch, progress)] if config.max_minutes is not None else []),
-            *callbacks,
-            *(_files(run, config, progress, with_tensorboard) if cluster.is_chief else []),
-            *([EarlyStopping(config.monitor, config.patience, progress)] if config.patience is not None else []),
-            checkpoints,
-        ],
-    )
+    with watched(data_service, write) if data_service else contextlib.nullcontext():
+        _fit(
+            model,
+            lambda start: pipeline.training_batches(
+                parts.train, config, start * batches_a_step, service=data_service, **stream
+            ),
+            pipeline.batches(parts.validation, config),
+            progress,
+            config.epochs,
+            steps_per_epoch,
+            [
+                StopWhereNotFinite(progress),
+                EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
+                *([_annealing(config, steps_per_epoch, progress)] if config.max_minutes is not None else []),
+                *callbacks,
+                *(_files(run, config, progress, with_tensorboard) if cluster.is_chief else []),
+                *([EarlyStopping(config.monitor, config.patience, progress)] if config.patience is not None else []),
+                checkpoints,
+            ],
+        )
     best = progress.best(config.monitor)
     result = {
         "epochs": progress.epoch,
