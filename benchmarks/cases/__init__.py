@@ -19,3 +19,6 @@ CASES = (
     "formats",
     "inversion",
 )
+
+# Those that --quick leaves out unless they are named: they take as long as all others.
+LONG = ("scaling", "formats")
