@@ -154,18 +154,26 @@ PG_TF_INLINE void AddMembers(const Plan<T>& plan, const Members& members, int64_
   }
 }
 
-// The sum of more atoms than a run.
+// The sum of more atoms than a run: the first run is the total, and later ones are moved to it.
 template <typename T>
 void AddRuns(const Plan<T>& plan, const Members& members, int64_t weight_column, const Region& region, T* total) {
   const int64_t pitch = plan.block.pitch, size = region.rows() * pitch;
   T *const sum = plan.run, *const lost = plan.run + size;
   Clear(2 * size, sum);
+  T* to = total;
+  int64_t room = kRun;
   for (int v = 0; v < kVectorClasses; ++v) {
-    for (int64_t k = 0; k < members.count[v]; k += kRun) {
-      AddAtoms(v + 1, plan, members.list[v] + k, Min(kRun, members.count[v] - k), weight_column, region, pitch, sum);
-      Fold(size, sum, total, lost);
+    for (int64_t k = 0, count = 0; k < members.count[v]; k += count, room -= count) {
+      if (room == 0) {
+        if (to == sum) Fold(size, sum, total, lost);
+        to = sum;
+        room = kRun;
+      }
+      count = Min(room, members.count[v] - k);
+      AddAtoms(v + 1, plan, members.list[v] + k, count, weight_column, region, pitch, to);
     }
   }
+  Fold(size, sum, total, lost);
 }
 
 // The sum over the members in the region, rows plan.block.pitch apart.

@@ -73,7 +73,7 @@ class Crystal:
         """`[C, nx, ny, nz]`."""
         result = np.zeros((self.num_channels, *self.shape))
         for a in np.flatnonzero(self.channels >= 0):
-            for place in self.images(a):
+            for place in self.images(int(a)):
                 result[self.channels[a]] += self.weights[a] * self.integrals(place, self.sigma[a], nodes)
         return result
 

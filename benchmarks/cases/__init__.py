@@ -17,8 +17,9 @@ CASES = (
     "pipeline",
     "scaling",
     "formats",
+    "crystals",
     "inversion",
 )
 
 # Those that --quick leaves out unless they are named: they take as long as all others.
-LONG = ("scaling", "formats")
+LONG = ("scaling", "formats", "crystals")
