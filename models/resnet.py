@@ -232,9 +232,11 @@ class _Blocks:
         return x if self.preactivation else self.activation(x, name)
 
     def _weigh_channels(self, x: Any, name: str) -> Any:
-        weights = layers.GlobalAveragePooling3D(keepdims=True, data_format="channels_last", name=f"{name}_squeeze")(x)
+        # Flat, and not with keepdims: TensorFlow's oneDNN then leaves the average of the second stage out in inference.
+        weights = layers.GlobalAveragePooling3D(data_format="channels_last", name=f"{name}_squeeze")(x)
         weights = layers.Dense(max(1, x.shape[-1] // 4), activation="relu", name=f"{name}_excite_1")(weights)
         weights = layers.Dense(x.shape[-1], activation="sigmoid", name=f"{name}_excite_2")(weights)
+        weights = layers.Reshape((1, 1, 1, x.shape[-1]), name=f"{name}_spread")(weights)
         return layers.Multiply(name=f"{name}_weigh")([x, weights])
 
     def activation(self, x: Any, name: str) -> Any:

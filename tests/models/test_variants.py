@@ -74,3 +74,18 @@ def test_gradient_reaches_every_weight(options: dict[str, object], bottleneck: b
 def test_error_names_normalization() -> None:
     with pytest.raises(ValueError, match=r'normalization must be "batch" or "group".*layer'):
         _network(normalization="layer")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"squeeze_excite": True}, {"preactivation": True, "isotropic": True, "squeeze_excite": True}]
+)
+def test_compiled_prediction_equals_the_eager_one(options: dict[str, object]) -> None:
+    """TensorFlow rewrites graphs before it runs them, with oneDNN more so: to the same numbers."""
+    shape = (12, 12, 12, 2)  # odd behind two strides
+    keras.utils.set_random_seed(0)
+    network = models.resnet3d((1, 1), width=8, input_shape=shape, stem_kernel=5, stem_pool=False, **options)
+    grids = np.random.default_rng(0).random((8, *shape), dtype=np.float32)
+    network.compile("adam", "mae", jit_compile=False)
+    eager = np.asarray(network(grids, training=False))
+    compiled = network.predict(grids, batch_size=8, verbose=0)
+    np.testing.assert_allclose(compiled, eager, rtol=1e-4, atol=1e-4 * np.abs(eager).max())
