@@ -87,10 +87,11 @@ absl::Status Structures::InitGeometry(OpKernelContext* ctx) {
     return InvalidArgument("cutoff must be greater than 0 and at most 1e6, got ", cutoff_);
   }
   TF_RETURN_IF_ERROR(Rows("box: origin", ctx->input(4), {3}, &origin_));
-  TF_RETURN_IF_ERROR(Rows("box: edges", ctx->input(5), {3, 3}, &edges_));
+  // The cell first: without a box the edges are its vectors.
   TF_RETURN_IF_ERROR(Rows("cell", ctx->input(6), {3, 3}, &cell_));
-  TF_RETURN_IF_ERROR(CheckVolume("box: the edges", edges_));
-  return any_periodic() ? CheckVolume("cell: the lattice vectors", cell_) : absl::OkStatus();
+  if (any_periodic()) TF_RETURN_IF_ERROR(CheckVolume("cell: the lattice vectors", cell_));
+  TF_RETURN_IF_ERROR(Rows("box: edges", ctx->input(5), {3, 3}, &edges_));
+  return CheckVolume("box: the edges", edges_);
 }
 
 LennardJonesAtoms Structures::atoms(int64_t b) const {

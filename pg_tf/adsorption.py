@@ -56,7 +56,8 @@ def henry_coefficient(energy: Any, temperature: Any, *, volume: Any = None, mass
       in the pores counts, adsorbed or not: the absolute, not the excess amount.
 
     Raises:
-      As `insertion_factor`; ValueError if only one of volume and mass is given.
+      As `insertion_factor`; ValueError if only one of volume and mass is given, tf.errors.InvalidArgumentError unless
+      they are positive.
     """
     if (volume is None) != (mass is None):
         raise ValueError("give volume and mass, for mol/(kg Pa), or neither, for mol/(m^3 Pa)")
@@ -65,6 +66,12 @@ def henry_coefficient(energy: Any, temperature: Any, *, volume: Any = None, mass
     if volume is None:
         return per_volume
     volume, mass = as_tensor("volume", volume, tf.float64), as_tensor("mass", mass, tf.float64)
+    positive = [
+        tf.debugging.assert_positive(value, f"{name} must be greater than 0 {unit}")
+        for name, value, unit in (("volume", volume, "Å^3"), ("mass", mass, "g/mol"))
+    ]
+    with tf.control_dependencies(positive):
+        per_volume = tf.identity(per_volume)
     return per_volume * volume * (_CUBIC_METRES * AVOGADRO * 1000) / mass
 
 
@@ -118,8 +125,10 @@ def _checked(energy: Any, temperature: Any) -> tuple[tf.Tensor, tf.Tensor]:
             f"temperature must be a scalar or one for each grid, {batch.as_list()}; got {describe(temperature)}"
         )
     rule = "temperature must be finite and greater than 0 K"
+    no_nan = tf.reduce_all(~tf.math.is_nan(energy))
     with tf.control_dependencies(
         [
+            tf.debugging.assert_equal(no_nan, True, "energy must not hold NaN"),
             tf.debugging.assert_positive(temperature, rule),
             tf.debugging.assert_less(temperature, tf.constant(float("inf"), tf.float64), rule),
         ]

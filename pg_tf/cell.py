@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from pg_tf.box import Box, rotate
 # The volume of a cell over the product of its edges: below this its vectors lie in one plane but for rounding.
 LEAST_SPREAD = 1e-3
 
-# Images of all atoms of a batch in a window: some gigabytes.
-_MOST_IMAGES = 10**8
+# Images of all atoms of a batch in a window: two gigabytes.
+_MOST_IMAGES = 10**7
 
 
 def to_fractional(coords: Any, cell: Any) -> Any:
@@ -115,11 +116,24 @@ def spread(cell: tf.Tensor) -> tf.Tensor:
 def check_volume(cell: tf.Tensor) -> None:
     """Raises `tf.errors.InvalidArgumentError` unless all cells `[B, 3, 3]` are finite and have a volume."""
     values = spread(cell)
-    text = (
-        f"cell: must be finite, and its volume at least {LEAST_SPREAD} of the product of its edges. Of the molecules:"
-    )
     valid = values >= tf.constant(LEAST_SPREAD, values.dtype)
-    tf.debugging.Assert(tf.reduce_all(valid), [text, values, "and the cells:", cell], summarize=9)
+    first = tf.argmin(tf.cast(valid, tf.int32), output_type=tf.int32)
+    rule = f"cell: must be finite, and its volume at least {LEAST_SPREAD} of the product of its edges; molecule"
+    if not tf.executing_eagerly():
+        data = [rule, first, "has", values[first], "and the cell", cell[first]]
+        tf.debugging.Assert(tf.reduce_all(valid), data, summarize=9)
+    elif not tf.reduce_all(valid):
+        of_first = f"{rule} {first} has {values[first]:.3g} and the cell {cell[first].numpy().tolist()}"
+        raise tf.errors.InvalidArgumentError(None, None, of_first)
+
+
+def widest(cell: tf.Tensor, reach: float) -> tf.Tensor:
+    """The sigma from which on a structure that repeats along all vectors is even, Å, `[B]` for cells `[B, 3, 3]`.
+
+    Its Fourier components fall off as exp(-sigma^2 K^2 / 2), below what counts at sigma K = reach, and no K is shorter
+    than 2 pi over the norm of the cell.
+    """
+    return reach * tf.norm(cell, axis=(-2, -1)) / (2 * math.pi)
 
 
 def window_images(

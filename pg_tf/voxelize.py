@@ -140,6 +140,9 @@ def voxelize(
             )
         width = tf.fill(tf.shape(channel), width) if width.shape.rank == 0 else width
         reach = dense_cell.REACH[compute]
+        if all(repeats):  # a wider atom has more images, and no other grid
+            even = tf.minimum(width, layout.per_atom(cells.widest(lattice, reach)))
+            width = tf.where(tf.math.is_finite(width), even, width)
         xyz, image_of, row_splits = cells.window_images(xyz, channel, width, layout, lattice, repeats, used, reach)
         channel, width = tf.gather(channel, image_of), cells.rows(width, image_of)
         weight = weight if weight.shape.rank == 0 else cells.rows(weight, image_of)

@@ -150,3 +150,9 @@ def test_bad_input_is_refused_by_name(name: str) -> None:
 def test_volume_and_mass_belong_together() -> None:
     with pytest.raises(ValueError, match="give volume and mass"):
         adsorption.henry_coefficient(np.zeros((2, 2, 2)), 300.0, volume=1.0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("volume", -1.0), ("mass", 0.0), ("mass", np.nan)])
+def test_volume_and_mass_are_positive(name: str, value: float) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{name} must be greater than 0"):
+        adsorption.henry_coefficient(np.zeros((2, 2, 2)), 300.0, **{"volume": 1.0, "mass": 1.0, name: value})

@@ -104,6 +104,18 @@ def test_a_window_with_more_images_than_memory_is_refused() -> None:
         batch(box=([0.0] * 3, [1e5] * 3))
 
 
+@pytest.mark.parametrize("sigma", [8.0, 1e6])
+def test_a_window_into_a_crystal_of_wide_atoms_is_even(sigma: float) -> None:
+    grid = batch(box=([0.0] * 3, [2.0] * 3), sigma=sigma, dtype="float64")
+    assert np.allclose(grid, 0.5**3 / np.linalg.det(CELL), rtol=1e-12)  # an atom in each cell
+
+
+def test_a_flat_cell_is_refused_with_its_molecule() -> None:
+    cells = np.stack([4 * np.eye(3), [[1.0, 0, 0], [1, 0, 0], [0, 0, 1]]])
+    with pytest.raises(BAD_VALUE, match="cell: must be finite, and its volume .* molecule 1 has 0 and the cell"):
+        pg_tf.cell.wrap(np.zeros((2, 1, 3)), cells)
+
+
 def test_options_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(ValueError, match="return_box: the grid of a cell has no box"):
         batch(return_box=True)

@@ -51,7 +51,7 @@ def test_padding_may_hold_anything() -> None:
     [np.zeros((3, 3)), np.diag([5.0, 5, 0]), [[5, 0, 0], [10, 0, 0], [0, 0, 5]], [[5, 0, 0], [5, 1e-9, 0], [0, 0, 5]]],
 )
 def test_cell_must_have_a_volume(cell: Any) -> None:
-    refuses(BAD_VALUE, "molecule 0 lie in one plane", cell=np.array(cell, float))
+    refuses(BAD_VALUE, "cell: the lattice vectors of molecule 0 lie in one plane", cell=np.array(cell, float))
     cells = np.stack([5 * np.eye(3), np.array(cell, float)])
     refuses(BAD_VALUE, "molecule 1 lie in one plane", "the volume is", cell=cells)
     refuses(BAD_VALUE, "cell: the lattice vectors of molecule 1", cell=cells, box=([0.0] * 3, [1.0] * 3))
