@@ -9,6 +9,8 @@ grids are made inside of the model, so that the gradient of the loss reaches the
 the end the atoms of test molecules are found again in their grids, elements from the learned vectors.
 """
 
+from __future__ import annotations
+
 import os
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # before TensorFlow is imported
@@ -28,7 +30,9 @@ import pg_tf
 from pg_tf.datasets import Molecules, load_sample
 from pg_tf.elements import ORGANIC, SYMBOLS
 from pg_tf.layers import AtomEmbedding, Voxelize
-from pg_tf.models import resnet3d10, training
+from pg_tf.models import regressor, resnet3d
+
+BATCH = 64
 
 # Points with a channel for every element there is: the channel is the atomic number less one.
 EVERY_ELEMENT = pg_tf.ElementChannels(SYMBOLS[1:])
@@ -37,18 +41,19 @@ EVERY_ELEMENT = pg_tf.ElementChannels(SYMBOLS[1:])
 VARIANTS = {
     "8 element channels": (8, "elements"),
     "4 learned channels": (4, "learned"),
-    "2 learned channels": (2, "learned"),
     "4 random channels": (4, "random"),
+    "2 learned channels": (2, "learned"),
     "1 channel": (1, "elements"),
 }
 
 
 def main(
     seeds: Annotated[int, typer.Option(min=1, help="networks of each kind")] = 3,
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
-    width: Annotated[int, typer.Option(min=1, help="channels of the network's first stage")] = 8,
-    grid_size: Annotated[int, typer.Option(min=16, help="voxels along each side")] = 20,
-    sigma: Annotated[float, typer.Option(help="Å")] = 0.4,
+    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    width: Annotated[int, typer.Option(min=1, help="channels of the network's first stage")] = 16,
+    grid_size: Annotated[int, typer.Option(min=8, help="voxels along each side")] = 16,
+    voxel: Annotated[float, typer.Option(help="edge, Å")] = 0.85,
+    sigma: Annotated[float, typer.Option(help="Å")] = 0.5,
     molecules: Annotated[int | None, typer.Option(help="to train on; all 3,200 if left out")] = None,
     decoded: Annotated[int, typer.Option(help="test molecules to find again in their grids")] = 100,
     variants: Annotated[str, typer.Option(help="parts of names, by commas: " + ", ".join(VARIANTS))] = "",
@@ -59,42 +64,43 @@ def main(
     """Trains all networks and prints their errors."""
     train, validation, test = (load_sample(part) for part in ("train", "validation", "test"))
     train = train[:molecules]
-    settings = {"epochs": epochs, "width": width, "grid_size": grid_size, "sigma": sigma, "molecules": len(train)}
+    grid = {"grid_size": grid_size, "voxel": voxel, "sigma": sigma}
+    settings = {"epochs": epochs, "width": width, **grid, "molecules": len(train)}
     output.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(output.read_text()) if output.exists() else []
     results = [result for result in known if result["settings"] == settings]
     chosen = [name for name in VARIANTS if not variants or any(part.strip() in name for part in variants.split(","))]
+    steps = -(-len(train) // BATCH) * epochs
     for seed in range(seeds):
         for name in chosen:
             if any(result["name"] == name and result["seed"] == seed for result in results):
                 continue
             start = time.monotonic()
             keras.utils.set_random_seed(seed)
-            model, embedding = build(name, train, width, grid_size, sigma)
-            training.train(
-                model,
-                batches(train, seed),
-                batches(validation),
-                steps_per_epoch=-(-len(train) // 64),
-                epochs=epochs,
-            )
-            predicted = model.predict(batches(test), verbose=0)
-            mae = float(np.abs(predicted - test.labels).mean())
-            result = {"name": name, "seed": seed, "mae": mae, "seconds": time.monotonic() - start, "settings": settings}
+            model, embedding = build(name, train.labels, steps, width, **grid)
+            model.fit(batches(train, seed), epochs=epochs, shuffle=False, verbose=0)
+            result = {
+                "name": name,
+                "seed": seed,
+                "mae": error(model, test),
+                "validation_mae": error(model, validation),
+                "seconds": time.monotonic() - start,
+                "settings": settings,
+            }
             if embedding is not None:
                 result["closest"] = embedding.closest_pair()
                 result["found"] = {f"{s}": found_again(embedding, test[:decoded], s) for s in (0.3, 0.4, 0.5)}
                 result["vectors"] = dict(zip(embedding.elements, embedding.embeddings.numpy().tolist(), strict=True))
             results.append(result)
             output.write_text(json.dumps(results, indent=1))
-            print(f"{name}, seed {seed}: test MAE {mae:.3f} eV, {result['seconds']:.0f} s", flush=True)
-    report(results, [name for name in VARIANTS if any(result["name"] == name for result in results)], test, train)
+            print(f"{name}, seed {seed}: test MAE {result['mae']:.3f} eV, {result['seconds']:.0f} s", flush=True)
+    report(results, test, train)
 
 
 def build(
-    name: str, train: Molecules, width: int, grid_size: int, sigma: float
+    name: str, labels: np.ndarray, steps: int, width: int, grid_size: int, voxel: float, sigma: float
 ) -> tuple[keras.Model, AtomEmbedding | None]:
-    """A model of ragged atoms, and its embedding if it has one."""
+    """A model of ragged atoms, compiled for a training of so many steps, and its embedding if it has one."""
     num_channels, kind = VARIANTS[name]
     atoms = {
         "coords": keras.Input((None, 3), ragged=True, name="coords"),
@@ -106,17 +112,32 @@ def build(
         embedding = AtomEmbedding(num_channels, ORGANIC.symbols, trainable=kind == "learned")
         inputs["features"] = embedding(atoms["atomic_numbers"])
     elements = ORGANIC if kind == "elements" and num_channels == ORGANIC.num_channels else None
-    grid = Voxelize(num_channels, grid_size, sigma, elements=elements)(inputs)
-    network = resnet3d10(width=width, input_shape=(grid_size,) * 3 + (num_channels,), stem_kernel=5, stem_strides=2)
-    regressor = training.regressor(network, train.labels)
-    return keras.Model(atoms, regressor(grid), name="learned_embeddings"), embedding
+    grid = Voxelize(num_channels, grid_size, sigma, lengths=grid_size * voxel, elements=elements)(inputs)
+    # Of docs/results.md: kernels that look the same from all sides, and voxels of one size.
+    network = resnet3d(
+        (1, 1),
+        width=width,
+        input_shape=(grid_size,) * 3 + (num_channels,),
+        stem_kernel=5,
+        stem_pool=False,
+        isotropic=True,
+        preactivation=True,
+        hidden_activation="silu",
+    )
+    property_of = regressor(network, float(labels.mean()), float(labels.std()))
+    model = keras.Model(atoms, property_of(grid), name="learned_embeddings")
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-2, clipnorm=1.0)
+    model.compile(optimizer, "huber", jit_compile=False)
+    return model, embedding
 
 
 def batches(molecules: Molecules, seed: int | None = None) -> tf.data.Dataset:
-    """Ragged batches of atoms and labels; with a seed shuffled, and every molecule moved anew in every epoch."""
-    dataset = molecules.dataset(EVERY_ELEMENT, batch_size=64, shuffle=seed is not None, seed=seed)
+    """Ragged batches of atoms and labels; with a seed shuffled, and every molecule turned anew in every epoch."""
+    dataset = molecules.dataset(EVERY_ELEMENT, batch_size=BATCH, shuffle=seed is not None, seed=seed)
     if seed is not None:
-        dataset = dataset.apply(pg_tf.augment(seed))
+        # Not moved as well: the box goes with the molecule.
+        dataset = dataset.apply(pg_tf.augment(seed, translation=0.0))
 
     def of_atoms(points: tf.RaggedTensor, label: tf.Tensor) -> tuple[dict[str, tf.RaggedTensor], tf.Tensor]:
         return {"coords": points[:, :, 1:], "atomic_numbers": tf.cast(points[:, :, 0], tf.int32) + 1}, label
@@ -124,7 +145,12 @@ def batches(molecules: Molecules, seed: int | None = None) -> tf.data.Dataset:
     return dataset.map(of_atoms, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def found_again(embedding: AtomEmbedding, molecules: Molecules, sigma: float) -> dict[str, Any]:
+def error(model: keras.Model, molecules: Molecules) -> float:
+    """Mean absolute error, eV."""
+    return float(np.abs(model.predict(batches(molecules), verbose=0)[:, 0] - molecules.labels).mean())
+
+
+def found_again(embedding: AtomEmbedding, molecules: Molecules, sigma: float) -> dict[str, int]:
     """Of how many molecules all atoms were found in their 32^3 grid, to 0.001 Å and with their elements."""
     points = molecules.points(EVERY_ELEMENT)
     coords, numbers = points[:, :, 1:], tf.cast(points[:, :, 0], tf.int32) + 1
@@ -141,14 +167,17 @@ def found_again(embedding: AtomEmbedding, molecules: Molecules, sigma: float) ->
     return {"exact": int(sum(exact)), "of": len(molecules)}
 
 
-def report(results: list[dict[str, Any]], names: list[str], test: Molecules, train: Molecules) -> None:
+def report(results: list[dict[str, Any]], test: Molecules, train: Molecules) -> None:
     """Prints a table in Markdown."""
     print(f"\nmean of the training set: {np.abs(train.labels.mean() - test.labels).mean():.3f} eV\n")
-    print("| channels | test MAE, eV: mean | each seed | closest elements | found again at sigma 0.3 / 0.4 / 0.5 Å |")
+    print("| channels | test MAE, eV | each seed | closest elements | found again at sigma 0.3 / 0.4 / 0.5 Å |")
     print("|---|---|---|---|---|")
-    for name in names:
+    for name in VARIANTS:
         rows = [result for result in results if result["name"] == name]
+        if not rows:
+            continue
         errors = [row["mae"] for row in rows]
+        spread = f" ± {np.std(errors, ddof=1):.3f}" if len(errors) > 1 else ""
         closest = found = ""
         if "closest" in rows[0]:
             distance, pair = min((tuple(row["closest"]) for row in rows), key=lambda item: item[0])
@@ -158,7 +187,7 @@ def report(results: list[dict[str, Any]], names: list[str], test: Molecules, tra
                 for s in rows[0]["found"]
             )
         each = ", ".join(f"{error:.3f}" for error in errors)
-        print(f"| {name} | {np.mean(errors):.3f} | {each} | {closest} | {found} |")
+        print(f"| {name} | {np.mean(errors):.3f}{spread} | {each} | {closest} | {found} |")
 
 
 if __name__ == "__main__":
