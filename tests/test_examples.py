@@ -1,6 +1,7 @@
-"""The examples for clusters, run as far as that goes without one: programs of the cluster are replaced by stubs, and
-every command line of pg-tf is parsed by pg-tf."""
+"""The example of learned embeddings, in small; and the examples for clusters, run as far as that goes without one:
+programs of the cluster are replaced by stubs, and every command line of pg-tf is parsed by pg-tf."""
 
+import json
 import os
 import shlex
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -147,3 +149,25 @@ def test_parsing_finds_what_pg_tf_does_not_know() -> None:
     for wrong in (["trane"], ["train", "--strategie", "mirrored"], ["data-service", "worker"]):
         with pytest.raises(Exception, match=r"No such|Missing|No such command"):
             parse(wrong)
+
+
+def test_learned_embeddings_learn_and_are_read_back(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    options = "--molecules 64 --epochs 2 --seeds 1 --decoded 3 --width 8 --variants"
+    process = subprocess.run(
+        [sys.executable, EXAMPLES / "learned_embeddings.py", *options.split(), "4 ", "--output", output],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr[-4000:]
+    learned, random = json.loads(output.read_text())
+    assert [learned["name"], random["name"]] == ["4 learned channels", "4 random channels"]
+    for result in (learned, random):
+        assert np.isfinite(result["mae"])
+        assert all(found == {"exact": 3, "of": 3} for found in result["found"].values())
+        assert f"| {result['name']} | {result['mae']:.3f} |" in process.stdout
+    # The same seed drew both; a gradient went to one of them.
+    moved = [np.subtract(learned["vectors"][symbol], random["vectors"][symbol]) for symbol in learned["vectors"]]
+    assert np.abs(moved[0]).max() > 1e-4
