@@ -12,6 +12,7 @@ from pg_tf import _energy_grid
 from pg_tf import box as boxes
 from pg_tf import cell as cells
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms
+from pg_tf._autograph import plain
 from pg_tf.elements import SYMBOLS, atomic_number
 from pg_tf.force_fields import PROBES, UFF, ForceField, Probe
 from pg_tf.voxelize import _check_grid_shape, _use_op
@@ -22,6 +23,7 @@ LARGEST_ENERGY = 1e24
 _MIXINGS = ("lorentz-berthelot", "geometric", None)
 
 
+@plain
 def lennard_jones(
     coords: Any,
     atomic_numbers: Any = None,

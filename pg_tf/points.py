@@ -11,12 +11,14 @@ import tensorflow as tf
 
 from pg_tf import _library
 from pg_tf._atoms import as_tensor, flat_atoms
+from pg_tf._autograph import plain
 from pg_tf.box import Box
 from pg_tf.voxelize import _under_xla, voxelize
 
 _ops = _library.load()
 
 
+@plain
 def coord_to_grid(
     points: Any,
     *,
@@ -62,6 +64,7 @@ def coord_to_grid(
     return voxelize(coords, channels, num_channels=num_channels, grid_shape=grid_size, sigma=variance, box=box)
 
 
+@plain
 def split_points(points: Any) -> tuple[Any, Any]:
     """Coordinates and channels of points.
 
@@ -111,6 +114,7 @@ class Voxelizer:
                 raise TypeError(f"{name!r} is not an option of Voxelizer; it takes {', '.join(allowed)}")
         self.options = options
 
+    @plain
     def __call__(self, *element: Any) -> Any:
         """Turns the points of one dataset element into a grid and hands everything else on.
 

@@ -15,12 +15,14 @@ from pg_tf import _cell_grid, _library, dense, dense_cell
 from pg_tf import box as boxes
 from pg_tf import cell as cells
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms, flat_channels
+from pg_tf._autograph import plain
 
 _ops = _library.load()
 
 DTYPES = (tf.float32, tf.float64, tf.float16, tf.bfloat16)
 
 
+@plain
 def voxelize(
     coords: Any,
     channels: Any = None,

@@ -1,5 +1,7 @@
 """Grids made inside tf.data."""
 
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -102,6 +104,25 @@ def test_training_takes_grids_from_an_augmented_pipeline(rng: np.random.Generato
     model = tf.keras.Sequential([tf.keras.layers.Flatten(), tf.keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     assert np.isfinite(model.fit(dataset, epochs=2, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize("through", ["Voxelizer", "voxelize"])
+def test_autograph_leaves_pg_tf_as_it_is(through: str, rng: np.random.Generator) -> None:
+    # Rewriting all that a grid is made by takes seconds at the start of every program.
+    points, _ = molecules(rng)
+    code = []
+
+    def box(coords: tf.RaggedTensor, channels: tf.RaggedTensor) -> pg_tf.Box:
+        code.append(inspect.currentframe().f_code.co_filename)
+        return pg_tf.bounding_box(coords, channels=channels)
+
+    def to_grid(points: tf.RaggedTensor) -> tf.Tensor:
+        coords, channels = pg_tf.split_points(points)
+        return pg_tf.voxelize(coords, channels, num_channels=2, box=box)
+
+    make = pg_tf.Voxelizer(num_channels=2, box=box) if through == "Voxelizer" else to_grid
+    tf.data.Dataset.from_tensor_slices(points).ragged_batch(4).map(make)
+    assert code == [__file__]  # where AutoGraph rewrites a function it runs from a file of AutoGraph's own
 
 
 def test_ops_are_not_stateful(rng: np.random.Generator) -> None:
