@@ -49,7 +49,8 @@ class Voxelize(keras.layers.Layer):
       "coords" `[B, A, 3]` and any of "channels" `[B, A]` (-1 padding) or "atomic_numbers" `[B, A]` (0 padding),
       "weights" `[B, A]`, "features" `[B, A, num_channels]`, "sigma" `[B, A]`, "box" (a pair of `[B, 3]`) and "cell"
       `[B, 3, 3]`, the former six ragged or all padded. What the dict has comes before what the layer was made with. A
-      single molecule without the axis B is taken too.
+      single molecule without the axis B is taken too. Atoms that the mask of an input leaves out, such as that of
+      `keras.layers.Embedding(mask_zero=True)`, are padding.
 
     Output shape:
       `[B, nx, ny, nz, num_channels]` (channels_first: `[B, num_channels, nx, ny, nz]`). With `return_box` a pair of it
@@ -128,9 +129,9 @@ class Voxelize(keras.layers.Layer):
         """Sigma as it is now, Å: `[]` or `[num_channels]`."""
         return tf.constant(self.sigma) if self._raw_sigma is None else tf.math.softplus(self._raw_sigma)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         use_op = _use_op(self.implementation)
-        atoms = self._atoms(inputs, use_op)
+        atoms = self._atoms(inputs, mask, use_op)
         result = voxelize(
             **atoms,
             num_channels=self.num_channels,
@@ -153,7 +154,10 @@ class Voxelize(keras.layers.Layer):
             ]
         return grid, tuple(parts)
 
-    def _atoms(self, inputs: Any, use_op: bool) -> dict[str, Any]:
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """A grid has no padding."""
+
+    def _atoms(self, inputs: Any, mask: Any, use_op: bool) -> dict[str, Any]:
         """Arguments of `voxelize`."""
         if isinstance(inputs, Mapping):
             atoms = {name: value for name, value in inputs.items() if value is not None}
@@ -171,6 +175,10 @@ class Voxelize(keras.layers.Layer):
             if "channels" in atoms:
                 raise ValueError("inputs: give 'channels' or 'atomic_numbers', not both")
             atoms["channels"] = channels
+        for kept in keras.tree.flatten(mask):
+            if kept is not None:
+                channels = as_tensor("channels", atoms["channels"], tf.int32) if "channels" in atoms else 0
+                atoms["channels"] = (channels + 1) * tf.cast(kept, tf.int32) - 1
         if "sigma" not in atoms:
             atoms["sigma"] = self._sigma_of_atoms(atoms)
         elif self.trainable_sigma:
@@ -222,7 +230,7 @@ class Voxelize(keras.layers.Layer):
         rotated = given is not None and sum(part is not None for part in given) == 3
         return shape, ((*batch, 3), (*batch, 3), *([(*batch, 3, 3)] if rotated else []))
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
         # Not traced as Keras would: it makes dense placeholders even of ragged inputs.
         shape = self.compute_output_shape(_options.shapes(inputs))
         if not self.return_box:
