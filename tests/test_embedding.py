@@ -217,10 +217,13 @@ def test_unknown_elements_are_refused():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: AtomEmbedding(0), "num_channels must be at least 1"),
+        (lambda: AtomEmbedding(0), "num_channels must be a whole number from 1"),
+        (lambda: AtomEmbedding(2.5), "num_channels must be a whole number from 1"),
+        (lambda: AtomEmbedding(2, "CO"), "elements must be a sequence of symbols, got the string 'CO'"),
+        (lambda: AtomEmbedding(2, margin=np.inf), "margin and separation must be finite"),
         (lambda: AtomEmbedding(2, ("C", "Xx")), "'Xx' is not an element"),
         (lambda: AtomEmbedding(2, ("C", "C")), "listed more than once"),
-        (lambda: AtomEmbedding(2, margin=-1.0), "margin and separation must be at least 0"),
+        (lambda: AtomEmbedding(2, margin=-1.0), "margin and separation must be finite and at least 0"),
         (lambda: decode_grid(np.zeros((4, 4, 4, 2)), [[1, 1]], [6], box=([0] * 3, [4] * 3), sigma=0.4), "sum to one"),
         (lambda: decode_grid(np.zeros((4, 4, 4, 2)), [1, 0], [6], box=([0] * 3, [4] * 3), sigma=0.4), r"be \[E, C\]"),
         (

@@ -5,10 +5,22 @@ the same name. Ragged batches are declared with `keras.Input(..., ragged=True)`.
 learned, make the grids in `tf.data` instead (`pg_tf.Voxelizer`): there they are made while the model trains.
 
 Coordinates are never cast to half precision, whatever the dtype policy: only the grids are.
+
+A program that loads a saved model imports `pg_tf.layers` first, and Keras finds the layers by itself. `model.export`
+makes a SavedModel that takes padded batches, also of a model with ragged inputs.
 """
 
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        f"pg_tf.layers are made of TensorFlow, but Keras runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow, "
+        f"or make the grids in tf.data by pg_tf.Voxelizer, which serves every backend"
+    )
+
 from pg_tf.layers.atom_embedding import AtomEmbedding
+from pg_tf.layers.far_apart import FarApart
 from pg_tf.layers.lennard_jones import LennardJones
 from pg_tf.layers.voxelize import Voxelize
 
-__all__ = ["AtomEmbedding", "LennardJones", "Voxelize"]
+__all__ = ["AtomEmbedding", "FarApart", "LennardJones", "Voxelize"]

@@ -14,6 +14,8 @@ from pg_tf import embedding
 from pg_tf._atoms import as_tensor
 from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
 from pg_tf.layers import _options
+from pg_tf.layers.far_apart import FarApart
+from pg_tf.voxelize import _check_num_channels
 
 
 @keras.saving.register_keras_serializable(package="pg_tf")
@@ -29,10 +31,10 @@ class AtomEmbedding(keras.layers.Layer):
 
     Args:
       num_channels: components of a vector, at least 2 to tell elements apart.
-      elements: symbols of the elements that have a vector; None is all 118.
+      elements: symbols of the elements that have a vector; None is all 118. The first start farthest apart.
       margin: distance of two vectors below which they add to the loss; two unit vectors are 1.41 apart. 0 adds nothing.
       separation: factor of that loss, `sum over pairs of max(0, 1 - (distance / margin)^2)`.
-      initializer: of the weights `[len(elements), num_channels]` whose softmax the vectors are.
+      initializer: of the weights `[len(elements), num_channels]` whose softmax the vectors are; `FarApart` if None.
       **layer_options: arguments of every Keras layer. Vectors are of the variable dtype, and not half precision under
         "mixed_float16" and "mixed_bfloat16".
 
@@ -64,16 +66,16 @@ class AtomEmbedding(keras.layers.Layer):
         **layer_options: Any,
     ) -> None:
         super().__init__(autocast=False, **layer_options)
-        if num_channels < 1:
-            raise ValueError(f"num_channels must be at least 1, got {num_channels}")
-        if not (margin >= 0 and separation >= 0):
-            raise ValueError(f"margin and separation must be at least 0, got {margin} and {separation}")
-        self.num_channels = int(num_channels)
+        self.num_channels = int(_check_num_channels(num_channels))
+        if not (0 <= margin < np.inf and 0 <= separation < np.inf):
+            raise ValueError(f"margin and separation must be finite and at least 0, got {margin} and {separation}")
+        if isinstance(elements, str):
+            raise ValueError(f"elements must be a sequence of symbols, got the string {elements!r}")
         self.elements = SYMBOLS[1:] if elements is None else tuple(elements)
         self.atomic_numbers = np.array([atomic_number(symbol) for symbol in self.elements], np.int32)
         self.margin = float(margin)
         self.separation = float(separation)
-        self.initializer = keras.initializers.get(initializer or keras.initializers.RandomNormal(stddev=1.0))
+        self.initializer = keras.initializers.get(FarApart() if initializer is None else initializer)
         self._rows = ElementChannels(self.elements)
         self._logits: Any = None
 
