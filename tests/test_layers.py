@@ -173,7 +173,7 @@ def test_layer_passes_the_layer_test_of_keras(layer_class, options, kind, atoms)
         expected_num_trainable_weights=1,
         expected_num_non_trainable_weights=0,
         expected_output_dtype="float32",
-        supports_masking=False,
+        supports_masking=layer_class is Voxelize,
         **expected,
     )
 

@@ -14,8 +14,8 @@ import keras
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
-        f"pg_tf.layers are made of TensorFlow, but Keras runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow, "
-        f"or make the grids in tf.data by pg_tf.Voxelizer, which serves every backend"
+        f"pg_tf.layers are made of TensorFlow, but Keras runs on {keras.backend.backend()}: set "
+        f"KERAS_BACKEND=tensorflow, or make the grids in tf.data by pg_tf.Voxelizer, which serves every backend"
     )
 
 from pg_tf.layers.atom_embedding import AtomEmbedding
