@@ -4,9 +4,11 @@
     python examples/learned_embeddings.py --molecules 200 --epochs 2 --seeds 1    # to see it run: a minute or two
     python examples/learned_embeddings.py                                         # the figures of docs/embeddings.md
 
-Every network gets the same molecules in the same order, moved in the same ways; they differ in the channels alone. The
-grids are made inside of the model, so that the gradient of the loss reaches the embedding through that of the op. In
-the end the atoms of test molecules are found again in their grids, elements from the learned vectors.
+Every network gets the same molecules in the same order, turned in the same ways; they differ in the channels alone,
+but for the rows without the pointwise layer: a linear map of every voxel to 8 channels and an activation, by which
+elements that share channels can be told apart before a convolution mixes what is next to each other. The grids are made
+inside of the model, so that the gradient of the loss reaches the embedding through that of the op. In the end the atoms
+of test molecules are found again in their grids, elements from the learned vectors.
 """
 
 from __future__ import annotations
@@ -37,20 +39,25 @@ BATCH = 64
 # Points with a channel for every element there is: the channel is the atomic number less one.
 EVERY_ELEMENT = pg_tf.ElementChannels(SYMBOLS[1:])
 
-# name: channels, and whether they are learned, left as they were drawn, or those of the elements.
+# In the order in which AtomEmbedding places them: those that are in most molecules come first, and farthest apart.
+ELEMENTS = ("H", "C", "N", "O", "S", "F", "Cl", "Br")
+
+# name: channels; whether they are of the elements, learned, or left as drawn; whether the pointwise layer is there.
 VARIANTS = {
-    "8 element channels": (8, "elements"),
-    "4 learned channels": (4, "learned"),
-    "4 random channels": (4, "random"),
-    "2 learned channels": (2, "learned"),
-    "1 channel": (1, "elements"),
+    "8 element channels": (8, "elements", True),
+    "8 element channels (no pointwise layer)": (8, "elements", False),
+    "4 learned channels": (4, "learned", True),
+    "4 learned channels (no pointwise layer)": (4, "learned", False),
+    "4 random channels": (4, "random", True),
+    "2 learned channels": (2, "learned", True),
+    "1 channel": (1, "elements", True),
 }
 
 
 def main(
     seeds: Annotated[int, typer.Option(min=1, help="networks of each kind")] = 3,
-    epochs: Annotated[int, typer.Option(min=1)] = 20,
-    width: Annotated[int, typer.Option(min=1, help="channels of the network's first stage")] = 16,
+    epochs: Annotated[int, typer.Option(min=1)] = 8,
+    width: Annotated[int, typer.Option(min=1, help="channels of the network's first stage")] = 8,
     grid_size: Annotated[int, typer.Option(min=8, help="voxels along each side")] = 16,
     voxel: Annotated[float, typer.Option(help="edge, Å")] = 0.85,
     sigma: Annotated[float, typer.Option(help="Å")] = 0.5,
@@ -101,7 +108,7 @@ def build(
     name: str, labels: np.ndarray, steps: int, width: int, grid_size: int, voxel: float, sigma: float
 ) -> tuple[keras.Model, AtomEmbedding | None]:
     """A model of ragged atoms, compiled for a training of so many steps, and its embedding if it has one."""
-    num_channels, kind = VARIANTS[name]
+    num_channels, kind, pointwise = VARIANTS[name]
     atoms = {
         "coords": keras.Input((None, 3), ragged=True, name="coords"),
         "atomic_numbers": keras.Input((None,), dtype="int32", ragged=True, name="atomic_numbers"),
@@ -109,15 +116,21 @@ def build(
     embedding = None
     inputs = dict(atoms)
     if kind != "elements":
-        embedding = AtomEmbedding(num_channels, ORGANIC.symbols, trainable=kind == "learned")
+        drawn = keras.initializers.RandomNormal(stddev=1.0) if kind == "random" else None
+        embedding = AtomEmbedding(num_channels, ELEMENTS, initializer=drawn, trainable=kind == "learned")
         inputs["features"] = embedding(atoms["atomic_numbers"])
     elements = ORGANIC if kind == "elements" and num_channels == ORGANIC.num_channels else None
     grid = Voxelize(num_channels, grid_size, sigma, lengths=grid_size * voxel, elements=elements)(inputs)
+    x: Any = grid
+    if pointwise:
+        x = keras.layers.Conv3D(ORGANIC.num_channels, 1, use_bias=False, kernel_initializer="he_normal")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, moving_variance_initializer="zeros")(x)
+        x = keras.layers.Activation("silu")(x)
     # Of docs/results.md: kernels that look the same from all sides, and voxels of one size.
     network = resnet3d(
         (1, 1),
         width=width,
-        input_shape=(grid_size,) * 3 + (num_channels,),
+        input_shape=x.shape[1:],
         stem_kernel=5,
         stem_pool=False,
         isotropic=True,
@@ -125,7 +138,7 @@ def build(
         hidden_activation="silu",
     )
     property_of = regressor(network, float(labels.mean()), float(labels.std()))
-    model = keras.Model(atoms, property_of(grid), name="learned_embeddings")
+    model = keras.Model(atoms, property_of(x), name="learned_embeddings")
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-2, clipnorm=1.0)
     model.compile(optimizer, "huber", jit_compile=False)
