@@ -439,6 +439,9 @@ def test_trained_sigma_stays_positive(atoms):
         (lambda: LennardJones(max_energy=1e6, dtype="mixed_float16"), "at most 65504 K, which float16 grids hold"),
         (lambda: LennardJones(temperature=0.0), "temperature must be greater than 0"),
         (lambda: LennardJones()({"atomic_numbers": np.int32([[6]])}), "inputs must have 'coords'"),
+        (lambda: LennardJones()(tf.zeros([1, 2, 3])), "inputs must be a dict with 'coords'"),
+        (lambda: LennardJones()({"coordinates": keras.Input((None, 3))}), "got coordinates"),
+        (lambda: Voxelize()({"points": keras.Input((None, 4))}), "inputs must have 'coords'.*got points"),
     ],
 )
 def test_bad_options_are_refused_by_name(make, text):

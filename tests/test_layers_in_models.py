@@ -69,6 +69,22 @@ def test_batches_without_molecules_or_atoms_pass_through(shape):
     np.testing.assert_allclose(outputs, np.repeat(bias_and_ones, shape[0], axis=0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("ragged", [True, False])
+def test_model_with_dense_grids_is_compiled_where_it_can_be(ragged):
+    inputs = keras.Input((None, 4), ragged=ragged)
+    grid = Voxelize(2, 4, implementation="dense", trainable_sigma=True)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(grid)))
+    points = tf.RaggedTensor.from_row_lengths(tf.ones([4, 4]), [1, 3])
+    if ragged:
+        with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
+            model.compile("sgd", "mse", jit_compile=True)
+    else:
+        points = points.to_tensor(-1.0)
+        model.compile("sgd", "mse", jit_compile=True)
+    assert model.jit_compile != ragged
+    assert np.isfinite(model.fit(points, np.ones((2, 1)), verbose=0).history["loss"]).all()
+
+
 @pytest.mark.parametrize("implementation", ["op", "dense"])
 def test_atoms_that_a_mask_leaves_out_are_padding(implementation):
     points = np.float32([[[0, 1, 1, 1], [1, 2, 1, 1], [-9] * 4], [[-9] * 4] * 3])

@@ -65,6 +65,18 @@ def at_least_float32(dtype: str) -> tf.DType:
     return tf.float64 if dtype == "float64" else tf.float32
 
 
+def atoms(inputs: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+    """What a dict of atoms holds, but for what is None; of `keys`, the first must be there."""
+    if not isinstance(inputs, Mapping):
+        raise ValueError(f"inputs must be a dict with {keys[0]!r}, and else only {', '.join(keys[1:])}; got {inputs!r}")
+    values = {name: value for name, value in inputs.items() if value is not None}
+    if set(values) - set(keys) or keys[0] not in values:
+        raise ValueError(
+            f"inputs must have {keys[0]!r}, and else only {', '.join(keys[1:])}; got {', '.join(sorted(inputs))}"
+        )
+    return values
+
+
 def shapes(inputs: Any) -> Any:
     return keras.tree.map_structure(lambda x: None if x is None else tuple(x.shape), inputs)
 

@@ -105,9 +105,7 @@ class LennardJones(keras.layers.Layer):
         self.supports_jit = False  # the energies have a compiled kernel only
 
     def call(self, inputs: Any) -> Any:
-        atoms = {name: value for name, value in inputs.items() if value is not None}
-        if set(atoms) - set(_KEYS) or "coords" not in atoms:
-            raise ValueError(f"inputs must have 'coords', and else only {', '.join(_KEYS[1:])}; got {sorted(inputs)}")
+        atoms = _options.atoms(inputs, _KEYS)
         compute = _options.at_least_float32(self.compute_dtype)
         energies = [
             lennard_jones(
@@ -138,6 +136,7 @@ class LennardJones(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         # Not traced as Keras would: it makes dense placeholders even of ragged inputs.
+        _options.atoms(inputs, _KEYS)
         return keras.KerasTensor(self.compute_output_shape(_options.shapes(inputs)), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -38,8 +38,8 @@ class Voxelize(keras.layers.Layer):
       cell: lattice vectors as rows, `[3, 3]`, Å, for all structures.
       periodic: as in `pg_tf.voxelize`.
       data_format: "channels_last", "channels_first" or None, which is `keras.config.image_data_format()`.
-      implementation: "dense" runs under XLA and on accelerators, on padded batches; "op" and "auto" are the compiled
-        CPU kernel, with which Keras compiles no model (`supports_jit` is False).
+      implementation: "dense" runs on accelerators, and on padded batches under XLA; "op" and "auto" are the compiled
+        CPU kernel. With it, and with ragged inputs, Keras compiles no model (`supports_jit` is False).
       return_box: also returns the boxes.
       **layer_options: arguments of every Keras layer. `dtype`: float64 computes in float64; the grids have its compute
         dtype, such as float16 under "mixed_float16"; arithmetic and weights are float32 at least.
@@ -160,12 +160,7 @@ class Voxelize(keras.layers.Layer):
     def _atoms(self, inputs: Any, mask: Any, use_op: bool) -> dict[str, Any]:
         """Arguments of `voxelize`."""
         if isinstance(inputs, Mapping):
-            atoms = {name: value for name, value in inputs.items() if value is not None}
-            unknown = set(atoms) - set(_KEYS)
-            if unknown or "coords" not in atoms:
-                raise ValueError(
-                    f"inputs must have 'coords', and else only {', '.join(_KEYS[1:])}; got {sorted(inputs)}"
-                )
+            atoms = _options.atoms(inputs, _KEYS)
         elif use_op:
             atoms = dict(zip(("coords", "channels"), split_points(inputs), strict=True))
         else:
@@ -232,6 +227,10 @@ class Voxelize(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
         # Not traced as Keras would: it makes dense placeholders even of ragged inputs.
+        if isinstance(inputs, Mapping):
+            _options.atoms(inputs, _KEYS)
+        if any(getattr(x, "ragged", False) for x in keras.tree.flatten(inputs)):
+            self.supports_jit = False  # XLA cannot pad them, and accelerators are where Keras compiles by itself
         shape = self.compute_output_shape(_options.shapes(inputs))
         if not self.return_box:
             return keras.KerasTensor(shape, self.compute_dtype)
