@@ -3,13 +3,19 @@
 import importlib
 from typing import Any
 
-from pg_tf.augment import augment, random_motion
-from pg_tf.augment_crystals import augment_crystals, random_lattice_rotation, random_shift, random_strain
+from pg_tf.augmentation import (
+    augment,
+    augment_crystals,
+    lattice_operations,
+    random_lattice_rotation,
+    random_motion,
+    random_shift,
+    random_strain,
+)
 from pg_tf.box import Box, bounding_box, centered_box, principal_axes
 from pg_tf.cell import to_cartesian, to_fractional, wrap
 from pg_tf.elements import ElementChannels
 from pg_tf.inversion import Inversion, grid_to_coords
-from pg_tf.lattice_symmetry import lattice_operations
 from pg_tf.lennard_jones import lennard_jones
 from pg_tf.points import Voxelizer, coord_to_grid, split_points
 from pg_tf.voxelize import simd_levels, voxelize
@@ -47,8 +53,6 @@ _SUBMODULES = (
     "data_service",
     "datasets",
     "dense",
-    "dense_cell",
-    "dense_lennard_jones",
     "distribution",
     "embedding",
     "force_fields",

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import _library, dense, dense_cell
+from pg_tf import _library, dense
 from pg_tf import cell as cells
 from pg_tf._atoms import AtomLayout
+from pg_tf.dense import cell as dense_cell
 
 _ops = _library.load()
 

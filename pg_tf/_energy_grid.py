@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from pg_tf import _library, dense_lennard_jones
+from pg_tf import _library
 from pg_tf._atoms import AtomLayout
+from pg_tf.dense import lennard_jones as dense_lennard_jones
 
 _ops = _library.load()
 

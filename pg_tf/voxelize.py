@@ -11,11 +11,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util  # the only way to learn that XLA is tracing
 
-from pg_tf import _cell_grid, _library, dense, dense_cell
+from pg_tf import _cell_grid, _library, dense
 from pg_tf import box as boxes
 from pg_tf import cell as cells
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms, flat_channels
 from pg_tf._autograph import plain
+from pg_tf.dense import cell as dense_cell
 
 _ops = _library.load()
 

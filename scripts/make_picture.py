@@ -11,10 +11,9 @@ import numpy as np
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 import pg_tf
-from pg_tf import _meshes
 from pg_tf.datasets import load_sample
 from pg_tf.elements import ORGANIC, SYMBOLS
-from pg_tf.plot import ELEMENT_COLOURS
+from pg_tf.plot import ELEMENT_COLOURS, meshes
 
 MOLECULE = 382
 SIDE = 48
@@ -34,13 +33,13 @@ def main() -> None:
     axes = figure.add_subplot(1, 2, 1, projection="3d", computed_zorder=False)
     for name, density in zip(ORGANIC.names, grid.numpy(), strict=True):
         if density.max() > 0:
-            mesh = _meshes.isosurface(density, 0.25 * density.max())
+            mesh = meshes.isosurface(density, 0.25 * density.max())
             corners = (origin + (mesh.vertices + 0.5) * lengths / SIDE)[mesh.faces]
             axes.add_collection3d(
                 Poly3DCollection(corners, facecolors=ELEMENT_COLOURS[name], shade=True, alpha=0.45, linewidths=0)
             )
     for number, centre in zip(molecule.atomic_numbers, coords, strict=True):
-        ball = _meshes.sphere()
+        ball = meshes.sphere()
         corners = (centre + 0.22 * ball.vertices)[ball.faces]
         axes.add_collection3d(Poly3DCollection(corners, facecolors=ELEMENT_COLOURS[SYMBOLS[number]], shade=True))
     half = np.ptp(coords, axis=0).max() / 2 + 0.8

@@ -11,7 +11,7 @@ import tolerances
 from lennard_jones_reference import CELLS, random_crystal
 
 import pg_tf
-from pg_tf import dense_lennard_jones
+from pg_tf.dense import lennard_jones as dense_lennard_jones
 
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("lj_*.npz"))
 SHAPE = (4, 3, 5)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pg_tf import _meshes, plot
+from pg_tf import plot
+from pg_tf.plot import meshes
 
 METHANE = (
     np.array([6, 1, 1, 1, 1]),
@@ -37,20 +38,20 @@ def _is_closed(mesh):
 
 def test_isosurface_of_a_ball_is_closed_and_has_its_volume():
     i, j, k = np.ogrid[:41, :37, :45]
-    mesh = _meshes.isosurface(14 - np.sqrt((i - 20) ** 2 + (j - 18) ** 2 + (k - 22) ** 2), 2.0)
+    mesh = meshes.isosurface(14 - np.sqrt((i - 20) ** 2 + (j - 18) ** 2 + (k - 22) ** 2), 2.0)
     assert _is_closed(mesh)
     # A distance field is almost linear, so the faces cut off little: 0.5 % at radius 12.
     assert _volume(mesh) == pytest.approx(4 / 3 * np.pi * 12**3, rel=5e-3)
 
 
 def test_isosurface_is_closed_where_it_meets_the_edge():
-    mesh = _meshes.isosurface(np.ones((4, 5, 6)), 0.5)
+    mesh = meshes.isosurface(np.ones((4, 5, 6)), 0.5)
     assert _is_closed(mesh)
     assert _volume(mesh) > 3 * 4 * 5
 
 
 def test_sphere_is_closed_and_has_its_volume():
-    mesh = _meshes.sphere(3)
+    mesh = meshes.sphere(3)
     assert _is_closed(mesh)
     np.testing.assert_allclose(np.linalg.norm(mesh.vertices, axis=1), 1)
     assert _volume(mesh) == pytest.approx(4 / 3 * np.pi, rel=0.02)
@@ -58,8 +59,8 @@ def test_sphere_is_closed_and_has_its_volume():
 
 def test_molecule_has_a_ball_an_atom_and_half_a_stick_an_end_of_a_bond():
     carbon, hydrogen = plot.molecule(*METHANE).data
-    ball = len(_meshes.sphere().vertices)
-    stick = len(_meshes.stick(np.zeros(3), np.ones(3), 0.1).vertices)
+    ball = len(meshes.sphere().vertices)
+    stick = len(meshes.stick(np.zeros(3), np.ones(3), 0.1).vertices)
     assert (carbon.name, len(carbon.x)) == ("C", ball + 4 * stick)
     assert (hydrogen.name, len(hydrogen.x)) == ("H", 4 * (ball + stick))
     assert carbon.color == plot.ELEMENT_COLOURS["C"] != hydrogen.color
@@ -67,7 +68,7 @@ def test_molecule_has_a_ball_an_atom_and_half_a_stick_an_end_of_a_bond():
 
 def test_molecule_has_no_bond_between_distant_atoms():
     (carbon,) = plot.molecule([6, 6], [[0, 0, 0], [0, 0, 3]]).data
-    assert len(carbon.x) == 2 * len(_meshes.sphere().vertices)
+    assert len(carbon.x) == 2 * len(meshes.sphere().vertices)
 
 
 def test_molecule_is_where_its_atoms_are():

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from pg_tf import data_service, datasets
-from pg_tf.augment import augment
+from pg_tf.augmentation import augment
 from pg_tf.box import Box, bounding_box, centered_box
 from pg_tf.points import Voxelizer, split_points
 from pg_tf.training.config import Config

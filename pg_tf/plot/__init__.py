@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from pg_tf import _scenes
-from pg_tf._scenes import ELEMENT_COLOURS, FONT, INK, MUTED, PALETTE, RULE
 from pg_tf.elements import SYMBOLS
 from pg_tf.metrics import pair_atoms
+from pg_tf.plot import scenes
+from pg_tf.plot.scenes import ELEMENT_COLOURS, FONT, INK, MUTED, PALETTE, RULE
 
 __all__ = [
     "ELEMENT_COLOURS",
@@ -46,8 +46,8 @@ def molecule(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike) -> go.Figure:
     Raises:
       ValueError: if the shapes do not fit or there is no such element.
     """
-    numbers, xyz = _scenes.checked_atoms(atomic_numbers, coords)
-    return _scenes.scene(_scenes.atoms(numbers, xyz), xyz)
+    numbers, xyz = scenes.checked_atoms(atomic_numbers, coords)
+    return scenes.scene(scenes.atoms(numbers, xyz), xyz)
 
 
 def grid(
@@ -75,10 +75,10 @@ def grid(
     Raises:
       ValueError: if the shapes do not fit or level is not between 0 and 1.
     """
-    origin, lengths, _ = _scenes.checked_box(box)
-    surfaces = _scenes.surfaces(grid, origin, lengths, names, level, max_side)
+    origin, lengths, _ = scenes.checked_box(box)
+    surfaces = scenes.surfaces(grid, origin, lengths, names, level, max_side)
     seen = np.concatenate([np.zeros((0, 3)), *(np.stack([t.x, t.y, t.z], -1) for t in surfaces)])
-    return _scenes.scene([*surfaces, _scenes.outline(origin, lengths)], seen)
+    return scenes.scene([*surfaces, scenes.outline(origin, lengths)], seen)
 
 
 def molecule_and_grid(
@@ -92,14 +92,14 @@ def molecule_and_grid(
     max_side: int = 64,
 ) -> go.Figure:
     """A molecule inside its grid. Arguments as in `molecule` and `grid`."""
-    numbers, xyz = _scenes.checked_atoms(atomic_numbers, coords)
-    origin, lengths, rotation = _scenes.checked_box(box)
+    numbers, xyz = scenes.checked_atoms(atomic_numbers, coords)
+    origin, lengths, rotation = scenes.checked_box(box)
     xyz = origin + (xyz - origin) @ rotation.T
-    atoms = _scenes.atoms(numbers, xyz)
+    atoms = scenes.atoms(numbers, xyz)
     for trace in atoms:
         trace.showlegend = False
-    surfaces = _scenes.surfaces(grid, origin, lengths, names, level, max_side)
-    return _scenes.scene([*atoms, *surfaces, _scenes.outline(origin, lengths)], xyz)
+    surfaces = scenes.surfaces(grid, origin, lengths, names, level, max_side)
+    return scenes.scene([*atoms, *surfaces, scenes.outline(origin, lengths)], xyz)
 
 
 def learning_curve(
@@ -241,7 +241,7 @@ def inversion(
     Raises:
       ValueError: if the shapes do not fit or there is no such element.
     """
-    numbers, xyz = _scenes.checked_atoms(atomic_numbers, coords)
+    numbers, xyz = scenes.checked_atoms(atomic_numbers, coords)
     found = np.asarray(found_coords, np.float64)
     if found.ndim != 2 or found.shape[1] != 3:
         raise ValueError(f"found_coords: shape must be [F, 3], got {list(found.shape)}")
@@ -249,17 +249,17 @@ def inversion(
     missed = np.setdiff1d(np.arange(len(xyz)), atoms)
     spurious = np.setdiff1d(np.arange(len(found)), partners)
     notes = [f"{SYMBOLS[numbers[a]]}, atom {a}: {d:.2g} Å off" for a, d in zip(atoms, distances, strict=True)]
-    traces = _scenes.atoms(numbers, xyz)
+    traces = scenes.atoms(numbers, xyz)
     for trace in traces:
         trace.opacity = 0.4
     if len(partners):
-        traces.append(_scenes.crosses(found[partners], notes, "found", PALETTE[1]))
+        traces.append(scenes.crosses(found[partners], notes, "found", PALETTE[1]))
     if len(spurious):
-        traces.append(_scenes.crosses(found[spurious], ["no atom here"] * len(spurious), "found in excess", PALETTE[3]))
+        traces.append(scenes.crosses(found[spurious], ["no atom here"] * len(spurious), "found in excess", PALETTE[3]))
     if len(missed):
         texts = [f"{SYMBOLS[numbers[a]]}, atom {a}: not found" for a in missed]
         rings = go.Scatter3d(
-            **_scenes.columns(xyz[missed]),
+            **scenes.columns(xyz[missed]),
             mode="markers",
             name="missed",
             marker={"symbol": "circle-open", "size": 18, "color": PALETTE[0]},
@@ -267,7 +267,7 @@ def inversion(
             hovertemplate="%{text}<extra></extra>",
         )
         traces.append(rings)
-    return _scenes.scene(traces, xyz)
+    return scenes.scene(traces, xyz)
 
 
 def _chart(x: str, y: str) -> go.Figure:

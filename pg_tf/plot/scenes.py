@@ -13,8 +13,8 @@ from rdkit import Chem
 from scipy.ndimage import zoom
 from scipy.spatial import KDTree
 
-from pg_tf import _meshes
 from pg_tf.elements import SYMBOLS, atomic_number
+from pg_tf.plot import meshes
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, MUTED, RULE = "#1f2933", "#66727f", "#e4e8ec"
@@ -107,20 +107,20 @@ def atoms(numbers: npt.NDArray[np.int64], xyz: npt.NDArray[np.float64]) -> list[
     radius = np.array([table.GetRcovalent(int(number)) for number in numbers])
     # Bonded: closer than the sum of the covalent radii plus 0.45 Å, as in Open Babel.
     pairs = KDTree(xyz).query_pairs(2 * radius.max() + 0.45, output_type="ndarray") if len(xyz) else []
-    ball = _meshes.sphere(2 if len(xyz) <= 200 else 1)
+    ball = meshes.sphere(2 if len(xyz) <= 200 else 1)
     parts = [
-        [_meshes.Mesh(ball.vertices * (0.14 + 0.25 * r) + centre, ball.faces)]
+        [meshes.Mesh(ball.vertices * (0.14 + 0.25 * r) + centre, ball.faces)]
         for r, centre in zip(radius, xyz, strict=True)
     ]
     for a, b in pairs:
         if 0.1 < np.linalg.norm(xyz[a] - xyz[b]) < radius[a] + radius[b] + 0.45:
             middle = (xyz[a] + xyz[b]) / 2
-            parts[a].append(_meshes.stick(xyz[a], middle, 0.09))
-            parts[b].append(_meshes.stick(xyz[b], middle, 0.09))
+            parts[a].append(meshes.stick(xyz[a], middle, 0.09))
+            parts[b].append(meshes.stick(xyz[b], middle, 0.09))
     traces = []
     for number in sorted(set(numbers.tolist()), key=lambda number: (number != 6, number)):
         members = np.flatnonzero(numbers == number)
-        mesh = _meshes.joined([part for atom in members for part in parts[atom]])
+        mesh = meshes.joined([part for atom in members for part in parts[atom]])
         owner = np.concatenate([np.full(len(part.vertices), atom) for atom in members for part in parts[atom]])
         symbol = SYMBOLS[number]
         traces.append(
@@ -159,7 +159,7 @@ def surfaces(
             continue
         name = names[channel] if names else f"channel {channel}"
         symbol = name.split("+")[0]
-        mesh = _meshes.isosurface(density, level * density.max())
+        mesh = meshes.isosurface(density, level * density.max())
         mesh = mesh._replace(vertices=origin + (mesh.vertices + 0.5) * edges * lengths)
         traces.append(
             _mesh_trace(
@@ -216,7 +216,7 @@ def _resampled(
     return blocks.mean(axis=(2, 4, 6)), factor / shape
 
 
-def _mesh_trace(mesh: _meshes.Mesh, **options: Any) -> Any:
+def _mesh_trace(mesh: meshes.Mesh, **options: Any) -> Any:
     i, j, k = (_compact(column) for column in mesh.faces.T)
     return go.Mesh3d(**columns(mesh.vertices), i=i, j=j, k=k, showlegend=True, **_LIGHT, **options)
 

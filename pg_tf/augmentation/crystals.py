@@ -12,8 +12,8 @@ from typing import Any
 import tensorflow as tf
 
 from pg_tf import cell as cells
-from pg_tf import lattice_symmetry
 from pg_tf._atoms import AtomLayout, flat_atoms
+from pg_tf.augmentation import lattice_symmetry
 
 
 def random_shift(coords: Any, cell: Any, seed: Any, *, periodic: Any = None) -> Any:
