@@ -6,14 +6,15 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.datasets.manifest import Manifest, check_shards, read_manifest
+from pg_tf.datasets.manifest import Manifest, ShardEntry, check_shards, read_manifest
 from pg_tf.datasets.molecules import Molecules, concatenate
 from pg_tf.datasets.read import read_molecules
 from pg_tf.datasets.sample import load_sample
 from pg_tf.datasets.source import Source
-from pg_tf.datasets.splits import PAPER, random_part
+from pg_tf.datasets.splits import PAPER, official_name, random_part
 from pg_tf.datasets.stored import Shards
 
 # In memory an atom is its columns, twice, and once more as a point.
@@ -35,10 +36,13 @@ def load(
     Args:
       source: "sample"; a folder that `pg-tf prepare` made, on any file system of TensorFlow; or a file that
         `read_molecules` reads.
-      split: "train", "validation" or "test" of a random split, a part of the official one, or None for all.
+      split: "train", "validation" or "test" of a random split, a part of the official one, or None for all. Official
+        parts go by the same names, whatever the source calls them ("valid" in OGB), or by those of the source.
       label: the property or column with the labels; for a folder only to be sure that it holds that one.
       splits: "official" for the parts that the source itself comes in, or the three fractions of a random split. None:
-        the official ones of the sample and of a folder that has more than one, and the paper's 90-5-5 else.
+        the official ones of the sample and of a folder that has more than one, and the paper's 90-5-5 else. A random
+        split of a folder that has an official "train" is of that alone: in PCQM4Mv2 those are the molecules with a DFT
+        geometry, which the paper split.
       seed: of a random split.
       in_memory: read it all now, or read shards while training. None: now, where it fits into a quarter of the
         machine's memory.
@@ -97,18 +101,28 @@ def _of_folder(
 def _random(
     folder: str, manifest: Manifest, split: str | None, splits: str | Sequence[float] | None, seed: int
 ) -> Shards:
-    sizes = np.array([shard.molecules for shard in manifest.shards], np.int64)
-    first = np.cumsum(sizes) - sizes
-    files = tuple(manifest.shards)
     if split is None:
-        return Shards(folder, manifest, files, first, sizes)
-    part = random_part(split, manifest.molecules, _fractions(splits), seed)
+        return _official(folder, manifest, None)
+    files, first, sizes = _of_parts(manifest, ("train",) if "train" in manifest.splits else manifest.splits)
+    part = random_part(split, int(sizes.sum()), _fractions(splits), seed)
     return Shards(folder, manifest, files, first, part.counts(sizes), part)
 
 
 def _official(folder: str, manifest: Manifest, split: str | None) -> Shards:
-    if split is not None and split not in manifest.splits:
-        raise ValueError(f"split: {folder} has {', '.join(manifest.splits)}, or None for all; got {split!r}")
-    files = tuple(shard for shard in manifest.shards if split in (None, shard.split))
+    chosen = manifest.splits if split is None else tuple(n for n in manifest.splits if split in (n, official_name(n)))
+    if split is not None and not chosen:
+        names = ", ".join(official_name(name) for name in manifest.splits)
+        raise ValueError(
+            f"split: of the official parts {folder} has {names}, or None for all; got {split!r}. Three fractions as "
+            f"splits, such as {PAPER}, make a random split"
+        )
+    return Shards(folder, manifest, *_of_parts(manifest, chosen))
+
+
+def _of_parts(
+    manifest: Manifest, names: Sequence[str]
+) -> tuple[tuple[ShardEntry, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The shards of some official parts, the ordinal of the first molecule of each among them, and their sizes."""
+    files = tuple(shard for shard in manifest.shards if shard.split in names)
     sizes = np.array([shard.molecules for shard in files], np.int64)
-    return Shards(folder, manifest, files, np.cumsum(sizes) - sizes, sizes)
+    return files, np.cumsum(sizes) - sizes, sizes

@@ -17,6 +17,12 @@ PAPER = (0.9, 0.05, 0.05)
 """The paper's 90-5-5."""
 
 _PIECE = 2**20
+_SPELLINGS = {"valid": "validation", "val": "validation"}
+
+
+def official_name(name: str) -> str:
+    """What a part of an official split is called here, from what its source calls it: OGB's "valid" is "validation"."""
+    return _SPELLINGS.get(name, name)
 
 
 @dataclasses.dataclass(frozen=True)

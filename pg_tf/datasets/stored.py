@@ -34,7 +34,7 @@ class Shards:
       folder: where the shards are, on any of TensorFlow's file systems.
       manifest: its table of contents.
       files: the shards to read.
-      first: int64, the ordinal in the folder of the first molecule of each of them.
+      first: int64, the ordinal of the first molecule of each of them, among those that `part` is a part of.
       counts: int64, molecules of each that are in the part.
       part: which molecules; None for all of `files`.
     """

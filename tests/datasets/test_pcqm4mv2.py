@@ -128,6 +128,23 @@ def test_official_validation_set_gets_conformers(layout: pathlib.Path, tmp_path:
     )
 
 
+def test_official_parts_go_by_their_usual_names_and_random_splits_are_of_dft_geometries(
+    layout: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with_validation = pcqm4mv2(layout, download=False, validation=True)
+    prepare(with_validation, tmp_path / "both", workers=2, records_per_shard=50)
+    prepare(pcqm4mv2(layout, download=False), tmp_path / "dft", workers=2, records_per_shard=50)
+    for in_memory in (True, False):
+        validation = load(tmp_path / "both", "validation", in_memory=in_memory)
+        assert 0 < len(validation) == len(load(tmp_path / "both", "valid", in_memory=in_memory)) <= VALID
+        with pytest.raises(ValueError, match="has train, validation, or None for all; got 'test'"):
+            load(tmp_path / "both", "test", in_memory=in_memory)
+    for name in ("train", "validation", "test"):
+        part = load(tmp_path / "both", name, splits=(0.5, 0.25, 0.25), seed=1, in_memory=True)
+        assert part.names == load(tmp_path / "dft", name, splits=(0.5, 0.25, 0.25), seed=1, in_memory=True).names
+    assert len(load(tmp_path / "both", None)) == TRAIN + len(validation)
+
+
 def test_number_of_records_that_does_not_fit_the_split_is_an_error(copy: pathlib.Path) -> None:
     for count in (TRAIN - 1, TRAIN + 2):
         write_sdf(copy, records()[:count])
