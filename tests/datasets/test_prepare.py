@@ -251,6 +251,17 @@ def test_folder_begun_with_something_else_is_an_error(tmp_path: pathlib.Path) ->
         prepare(sdf([path], "gap", "eV"), tmp_path / "shards")
 
 
+def test_source_edited_far_from_its_start_is_another_source(tmp_path: pathlib.Path) -> None:
+    parts = records(400)
+    path = written(tmp_path / "a.sdf", parts)
+    run(sdf([path], "gap", "eV"), tmp_path / "shards")
+    assert sum(map(len, parts[:300])) > 1 << 16
+    parts[300] = parts[300].replace(f"{4 + 3 * 300 / 400}", "5.75")  # as long as before
+    written(path, parts)
+    with pytest.raises(ValueError, match=r"root: .* was begun with other files"):
+        prepare(sdf([path], "gap", "eV"), tmp_path / "shards")
+
+
 def test_source_without_a_molecule_is_an_error(tmp_path: pathlib.Path) -> None:
     path = written(tmp_path / "a.sdf", ["rubbish\n$$$$\n"])
     with pytest.raises(ValueError, match=r"no molecule could be read from .*: a\.sdf: record 0.*RDKit cannot read it"):
@@ -322,14 +333,18 @@ def test_shard_lost_by_the_disk_is_made_again(tmp_path: pathlib.Path) -> None:
     assert files_of(root) == whole
 
 
-def test_finished_folder_that_lost_a_shard_is_mended(tmp_path: pathlib.Path) -> None:
+def test_finished_folder_whose_shards_are_lost_or_damaged_is_mended(tmp_path: pathlib.Path) -> None:
     source = sdf([written(tmp_path / "a.sdf", records(25))], "gap", "eV")
     run(source, tmp_path / "shards", records_per_shard=10)
     whole = files_of(tmp_path / "shards")
     shard = tmp_path / "shards" / "000001.shard"
-    for spoil in (shard.unlink, lambda: shard.write_bytes(whole[shard.name][:100])):
-        spoil()
-        with pytest.warns(UserWarning, match=r"000001\.shard"):
+    flipped = bytearray(whole[shard.name])
+    flipped[len(flipped) // 2] ^= 1
+    for damaged in (None, whole[shard.name][:100], bytes(flipped), whole["000000.shard"]):
+        shard.unlink()
+        if damaged is not None:
+            shard.write_bytes(damaged)
+        with pytest.warns(UserWarning, match=r"000001\.shard is missing or damaged"):
             run(source, tmp_path / "shards", records_per_shard=10)
         assert files_of(tmp_path / "shards") == whole
 

@@ -7,6 +7,7 @@ not depend on how often it was interrupted or on how many processes worked.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import multiprocessing
@@ -14,7 +15,6 @@ import os
 import re
 import threading
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -26,7 +26,7 @@ import numpy as np
 from rdkit import rdBase
 
 from pg_tf.datasets._collect import BadRecord, Record
-from pg_tf.datasets.manifest import Manifest, ShardEntry, check_shards, manifest_path, read_manifest
+from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path, read_manifest
 from pg_tf.datasets.prepare.labels import TO_EV, odd_label, odd_labels
 from pg_tf.datasets.prepare.recipe import Chunk, Recipe
 from pg_tf.datasets.shards import MOST_ATOMS, Shard, fingerprint, write_shard
@@ -47,7 +47,8 @@ def prepare(
 ) -> Manifest:
     """Makes a folder of shards; `load` reads it.
 
-    Killed at any moment, the same call goes on where it was. Where all is done, it says what is there and does nothing.
+    Killed at any moment, the same call goes on where it was. Where all is done, it reads the shards once, makes again
+    what was damaged since, and says what is there.
 
     Args:
       recipe: what to read.
@@ -76,7 +77,7 @@ def prepare(
         manifest = read_manifest(root)
         if strict and (reasons := [*manifest.skipped, *manifest.questions]):
             raise ValueError(f"strict: {root} was prepared without it, and not all was well: {'; '.join(reasons)}")
-        if _all_there(root, manifest):
+        if _intact(root, manifest):
             return manifest
     for scratch in root.glob("*.tmp"):
         scratch.unlink()
@@ -84,27 +85,37 @@ def prepare(
     return _finish(recipe, job, root, splits, strict)
 
 
-def _all_there(root: Path, manifest: Manifest) -> bool:
-    try:
-        check_shards(root, manifest)
-    except ValueError as error:
-        warnings.warn(f"{error}: made again now", stacklevel=3)
-        return False
-    return True
+def _intact(root: Path, manifest: Manifest) -> bool:
+    """Whether a finished folder is still what its manifest says; deletes shards that are not, to be made again."""
+
+    def differs(shard: ShardEntry) -> bool:
+        path = root / shard.file
+        return not path.exists() or int(fingerprint(path.read_bytes())) != shard.fingerprint
+
+    with ThreadPoolExecutor() as pool:
+        lost = [shard for shard, lost in zip(manifest.shards, pool.map(differs, manifest.shards), strict=True) if lost]
+    for shard in lost:
+        warnings.warn(f"{root / shard.file} is missing or damaged: it is made again now", stacklevel=3)
+        # Not left to be overwritten: a shard that is sound in itself, but another's, would be taken for done.
+        (root / shard.file).unlink(missing_ok=True)
+    return not lost and (root / _SKIPPED).exists()
 
 
 def _job(recipe: Recipe, count: int) -> dict[str, Any]:
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(_sha256, recipe.files))
     files = [
-        {"name": os.path.basename(os.fspath(path)), "bytes": os.path.getsize(path), "crc32_of_first_64_KiB": _crc(path)}
-        for path in recipe.files
+        {"name": os.path.basename(os.fspath(path)), "bytes": os.path.getsize(path), "sha256": digest}
+        for path, digest in zip(recipe.files, digests, strict=True)
     ]
     options = {**recipe.options, "label": recipe.label, "unit": recipe.unit, "records_per_shard": count}
     return {"kind": recipe.kind, "files": files, "options": options}
 
 
-def _crc(path: Any) -> int:
+def _sha256(path: Any) -> str:
+    # Of the whole file: dates change with every copy, and an edit anywhere changes molecules.
     with open(path, "rb") as file:
-        return zlib.crc32(file.read(1 << 16))
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _begin(root: Path, job: dict[str, Any]) -> None:
