@@ -20,7 +20,9 @@ app = typer.Typer(
 Files = Annotated[list[Path], typer.Argument(help="In the order in which their molecules are numbered.")]
 Root = Annotated[Path, typer.Option(help="Folder for the shards.")]
 Label = Annotated[str | None, typer.Option(help="Property, column or array with the labels; none if left out.")]
-Unit = Annotated[str, typer.Option(help="Of the labels. meV, hartree, kcal/mol and kJ/mol become eV.")]
+Unit = Annotated[
+    str, typer.Option(help="Of the labels. meV, hartree, kcal/mol, kJ/mol, cm-1 become eV; 'none': no energy.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record or odd label.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if left out.")]
 PerShard = Annotated[int | None, typer.Option(min=1, help="Records of the source that make one shard.")]

@@ -12,11 +12,14 @@ import zlib
 from collections.abc import Iterable
 from typing import IO, NamedTuple, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from pg_tf.datasets.molecules import Molecules
 
 Path = str | os.PathLike[str]
+
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class Record(NamedTuple):
@@ -39,7 +42,7 @@ def open_text(path: Path) -> IO[str]:
 
 
 def parse_label(name: str, text: str | None) -> float:
-    """The value of a label, which must be there and finite."""
+    """The value of a label, which must be there, finite, and within what float32 holds."""
     if text is None or not text.strip():
         raise BadRecord(f"label {name!r} is missing")
     try:
@@ -48,7 +51,14 @@ def parse_label(name: str, text: str | None) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise BadRecord(f"label {name!r} is {text.strip()[:40]!r}, not a finite number")
+    check_float32(name, value)
     return value
+
+
+def check_float32(name: str, value: float) -> None:
+    """Refuses a finite label that would be stored as infinite."""
+    if abs(value) > _LARGEST_FLOAT32:
+        raise BadRecord(f"label {name!r} is {value:.4g}, more than float32 holds")
 
 
 def collect(

@@ -21,6 +21,7 @@ from rdkit.Chem import rdDistGeom
 from pg_tf.datasets import Molecules, load
 from pg_tf.datasets.manifest import Manifest, read_manifest
 from pg_tf.datasets.prepare import Recipe, npz, prepare, qm9, sdf, smiles, xyz
+from pg_tf.datasets.prepare.labels import odd_labels
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared real data are not beside this checkout")
@@ -148,6 +149,52 @@ def test_gaps_that_cannot_be_ev_are_questioned_and_the_right_unit_converts(tmp_p
     manifest, molecules = run(sdf([path], "gap", unit), tmp_path / "right")
     assert (manifest.questions, manifest.unit) == ([], "eV")
     np.testing.assert_allclose(molecules.labels, [4 + 0.3 * i for i in range(10)], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("ev", "eV"),
+        ("Hartree", "hartree"),
+        ("a.u.", "hartree"),
+        ("Ha", "hartree"),
+        ("kcal", "kcal/mol"),
+        ("kcal mol^-1", "kcal/mol"),
+        ("kj/mol", "kJ/mol"),
+        ("KJ/MOL", "kJ/mol"),
+        ("MEV", "meV"),
+        ("cm^-1", "cm-1"),
+        ("none", ""),
+    ],
+)
+def test_units_are_known_in_their_usual_spellings(text: str, unit: str) -> None:
+    assert sdf([], "gap", text).unit == unit
+
+
+def test_unknown_unit_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"unit: must be one of eV, meV, hartree, kcal/mol, .*, got 'furlong'"):
+        sdf([], "gap", "furlong")
+
+
+def test_label_beyond_float32_is_a_bad_record_before_and_after_conversion(tmp_path: pathlib.Path) -> None:
+    parts = records(6)
+    for i, value in ((1, "1e39"), (2, "-1e39"), (3, "3e37")):  # the last only in hartree
+        parts[i] = parts[i].replace(f"{4 + 3 * i / 6}\n", f"{value}\n")
+    path = written(tmp_path / "a.sdf", parts)
+    manifest, molecules = run(sdf([path], "gap", "hartree"), tmp_path / "shards")
+    assert molecules.names == ("0", "4", "5")
+    assert sum(manifest.skipped.values()) == 3
+    assert all("more than float32 holds" in reason for reason in manifest.skipped)
+
+
+@pytest.mark.parametrize(
+    "label", ["homolumogap", "HOMO-LUMO", "homo lumo", "HOMO_LUMO", "Gap (eV)", "homo\N{EN DASH}lumo"]
+)
+@pytest.mark.parametrize(("mean", "likely"), [(0.22, "hartree"), (140.0, "kcal/mol"), (550.0, "kJ/mol"), (6e3, "meV")])
+def test_gaps_by_any_name_get_the_unit_that_makes_sense_of_them(label: str, mean: float, likely: str) -> None:
+    assert f"--unit {likely}" in odd_labels(label, "eV", {"mean": mean})[0]
+    assert odd_labels(label, "eV", {"mean": 5.0}) == odd_labels("dipole", "eV", {"mean": mean}) == []
+    assert "is it a gap?" in odd_labels(label, "eV", {"mean": 0.0})[0]
 
 
 def test_one_gap_that_cannot_be_right_is_named(tmp_path: pathlib.Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pg_tf.datasets._collect import BadRecord, Path, Record
+from pg_tf.datasets.prepare.labels import unit_named
 
 Outcome = tuple[str, Record | BadRecord]
 """The place of a record in its source, and the record or what is wrong with it."""
@@ -60,7 +61,10 @@ class Recipe:
       parse: the molecules of a chunk, one outcome a record; runs in other processes.
       records_per_shard: unless the user says otherwise.
       label: name of the label, or None.
-      unit: of the label as the source has it.
+      unit: of the label as the source has it, in any spelling that `unit_named` knows.
+
+    Raises:
+      ValueError: if the unit is not known.
     """
 
     kind: str
@@ -71,6 +75,9 @@ class Recipe:
     records_per_shard: int = 8192
     label: str | None = None
     unit: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unit", unit_named(self.unit))
 
     @property
     def bytes(self) -> int:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from rdkit import rdBase
 
-from pg_tf.datasets._collect import BadRecord, Record
+from pg_tf.datasets._collect import BadRecord, Record, check_float32
 from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path, read_manifest
 from pg_tf.datasets.prepare.labels import TO_EV, odd_label, odd_labels
 from pg_tf.datasets.prepare.recipe import Chunk, Recipe
@@ -221,8 +221,10 @@ def _make(recipe: Recipe, chunk: Chunk, path: str, strict: bool) -> int:
     for index, (place, outcome) in zip(chunk.indices, recipe.parse(chunk), strict=True):
         if not isinstance(outcome, BadRecord):
             try:
-                kept.append((index, outcome, *_columns(outcome)))
                 value = None if outcome.label is None else outcome.label * factor
+                if value is not None:
+                    check_float32(str(recipe.label), value)
+                kept.append((index, outcome, *_columns(outcome)))
                 if question := odd_label(recipe.label, recipe.unit, value):
                     odd.append(f"{chunk.place}: {place}: {question}")
                 continue
