@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf.datasets.source import batches_of_epochs, check_stream, endless, epochs, shuffled
+from pg_tf.datasets.statistics import mean_and_std
 from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
 
 
@@ -165,12 +167,17 @@ class Molecules:
     @property
     def label_mean(self) -> float:
         """Mean of the labels, in `unit`; NaN without labels."""
-        return math.nan if self.labels is None or not len(self) else float(self.labels.mean(dtype=np.float64))
+        return self._label_statistics[0]
 
     @property
     def label_std(self) -> float:
         """Standard deviation of the labels, in `unit`; NaN without labels."""
-        return math.nan if self.labels is None or not len(self) else float(self.labels.std(dtype=np.float64))
+        return self._label_statistics[1]
+
+    @functools.cached_property
+    def _label_statistics(self) -> tuple[float, float]:
+        labels = self.labels
+        return (math.nan, math.nan) if labels is None else mean_and_std(lambda: [labels])
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -141,6 +141,20 @@ def fingerprint(content: tf.Tensor) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(content, _LARGEST_HASH)
 
 
+def read_labels(path: str, molecules: int) -> npt.NDArray[np.float32]:
+    """The labels `[molecules]` of a shard, and nothing else of it; on any of TensorFlow's file systems. Not checked.
+
+    Raises:
+      ValueError: if the file is too short.
+    """
+    with tf.io.gfile.GFile(path, "rb") as file:
+        file.seek(_HEADER.size)
+        content = file.read(4 * molecules)
+    if len(content) != 4 * molecules:
+        raise ValueError(f"{path} is cut off within its labels")
+    return np.frombuffer(content, "<f4")
+
+
 def read_columns(
     paths: tf.Tensor, molecules: tf.Tensor, atoms: tf.Tensor, fingerprints: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -131,7 +131,10 @@ def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: Sequence[Any]) -> tf.
       seed: three integers that the permutation is a function of.
     """
     key = tf.stack([tf.cast(part, tf.int64) for part in seed])
-    return tf.raw_ops.RandomIndexShuffle(index=positions, seed=key, max_index=count - 1, rounds=_ROUNDS)
+    # The op refuses an empty vector, so one more position goes in.
+    index = tf.concat([positions, tf.zeros([1], tf.int64)], axis=0)
+    largest = tf.maximum(count - 1, 0)
+    return tf.raw_ops.RandomIndexShuffle(index=index, seed=key, max_index=largest, rounds=_ROUNDS)[:-1]
 
 
 def endless(units: int, first: int) -> tf.data.Dataset:

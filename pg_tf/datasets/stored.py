@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,13 +16,15 @@ import tensorflow as tf
 
 from pg_tf.datasets.manifest import Manifest, ShardEntry
 from pg_tf.datasets.molecules import Molecules
-from pg_tf.datasets.shards import Shard, read_columns
+from pg_tf.datasets.shards import Shard, read_columns, read_labels
 from pg_tf.datasets.source import check_stream, endless, epochs, shuffled
 from pg_tf.datasets.splits import Part
+from pg_tf.datasets.statistics import mean_and_std
 from pg_tf.elements import ElementChannels, atomic_number
 
 WINDOW_SHARDS = 16
 """Shards that are shuffled together."""
+_READERS = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,8 +32,8 @@ class Shards:
     """The molecules of a folder of shards, or one part of them: see `pg_tf.datasets.Source`.
 
     With `shuffle` the shards come in a random order, and all molecules of each WINDOW_SHARDS successive ones are
-    permuted together: each batch is drawn from 16 random places of the whole. `label_mean` and `label_std` are those of
-    the whole folder. With `shard`, each worker reads files of its own.
+    permuted together: each batch is drawn from 16 random places of the whole. With `shard`, each worker reads files of
+    its own.
 
     Args:
       folder: where the shards are, on any of TensorFlow's file systems.
@@ -48,13 +53,24 @@ class Shards:
 
     @property
     def label_mean(self) -> float:
-        """Of all labels of the folder; NaN without."""
-        return self.manifest.label_statistics.get("mean", float("nan"))
+        """Mean of the labels, in `unit`; NaN without labels. The first call reads all labels."""
+        return self._label_statistics[0]
 
     @property
     def label_std(self) -> float:
-        """Of all labels of the folder; NaN without."""
-        return self.manifest.label_statistics.get("std", float("nan"))
+        """Their standard deviation."""
+        return self._label_statistics[1]
+
+    @functools.cached_property
+    def _label_statistics(self) -> tuple[float, float]:
+        if self.manifest.label is None:
+            return math.nan, math.nan
+        with ThreadPoolExecutor(_READERS) as pool:
+            pieces = list(pool.map(self._labels, self.files, self.first))
+        return mean_and_std(lambda: pieces)
+
+    def _labels(self, file: ShardEntry, first: int) -> npt.NDArray[np.float32]:
+        return read_labels(self._path(file), file.molecules)[self._chosen(first, file.molecules)]
 
     @property
     def unit(self) -> str:
@@ -79,14 +95,21 @@ class Shards:
           ValueError: if a shard is damaged.
         """
         for file, first in zip(self.files, self.first, strict=True):
-            path = os.path.join(self.folder, file.file)
+            path = self._path(file)
             with tf.io.gfile.GFile(path, "rb") as opened:
                 molecules = Shard.from_bytes(opened.read(), path).molecules(self.unit)
-            if self.part is not None and len(molecules):
-                ordinals = tf.range(first, first + len(molecules), dtype=tf.int64)
-                molecules = molecules[self.part.contains(ordinals).numpy()]
+            molecules = molecules[self._chosen(first, len(molecules))]
             if len(molecules):
                 yield molecules
+
+    def _path(self, file: ShardEntry) -> str:
+        return os.path.join(self.folder, file.file)
+
+    def _chosen(self, first: int, count: int) -> npt.NDArray[np.bool_]:
+        """Which of the molecules of a shard are in the part."""
+        if self.part is None:
+            return np.ones(count, bool)
+        return self.part.contains(tf.range(first, first + count, dtype=tf.int64)).numpy()
 
     def dataset(
         self,

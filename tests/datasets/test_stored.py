@@ -72,6 +72,31 @@ def test_shards_and_memory_hold_the_same(folder: pathlib.Path) -> None:
         np.testing.assert_array_equal(labels, values)
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_statistics_are_those_of_the_part_and_the_same_bits_in_memory(folder: pathlib.Path, split: str) -> None:
+    disk, memory = stored(folder, split, seed=4), load(folder, split, seed=4, in_memory=True)
+    assert (disk.label_mean, disk.label_std) == (memory.label_mean, memory.label_std)
+    assert memory.label_mean == pytest.approx(memory.labels.mean(dtype=np.float64))
+    assert memory.label_std == pytest.approx(memory.labels.std(dtype=np.float64))
+    assert disk.label_mean != stored(folder).label_mean
+
+
+def test_windows_of_empty_shards_and_parts_without_a_molecule_are_streamed(tmp_path: pathlib.Path) -> None:
+    labels = np.full(400, np.nan)
+    labels[[0, 399]] = 1, 2
+    np.savez(tmp_path / "a.npz", z=np.full(400, 6), pos=np.zeros((400, 3)), num_atoms=np.ones(400, int), number=labels)
+    prepare(npz([tmp_path / "a.npz"], "number"), tmp_path / "shards", workers=1, records_per_shard=10)
+    source = stored(tmp_path / "shards")
+    for seed in range(3):
+        assert sorted(flat(stream(source, shuffle=True, seed=seed))) == [1, 2]
+        assert sorted(flat(stream(source, 2, batch_size=2, shuffle=True, seed=seed, repeat=True))) == [1, 1, 2, 2]
+    empty = stored(tmp_path / "shards", "test")
+    assert len(empty) == 0
+    assert stream(empty, shuffle=True) == []
+    assert stream(empty) == []
+    assert np.isnan(empty.label_mean)
+
+
 def test_shuffled_batches_carry_the_atoms_of_their_labels(folder: pathlib.Path) -> None:
     for points, labels in stored(folder).dataset(ONE, batch_size=50, shuffle=True, seed=1, repeat=True).take(30):
         np.testing.assert_array_equal(points.row_lengths(), 1 + labels.numpy() % 5)
