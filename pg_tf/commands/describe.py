@@ -16,7 +16,7 @@ def describe(
     label: Annotated[str | None, typer.Option(help="Property or column of a file with the labels.")] = None,
     output: Annotated[Path | None, typer.Option(help="HTML report with the distributions drawn.")] = None,
 ) -> None:
-    """Tells how varied a data set is: molecular weights, sizes, elements, labels."""
+    """Tells how varied a data set is: molecular weights, sizes, elements, labels; and what fits into a fixed box."""
     with errors_of("describe"):
         from rich.console import Console
         from rich.table import Table
@@ -28,7 +28,7 @@ def describe(
 
         found = variety(load(source, split, label=label, in_memory=False))
         console = Console(highlight=False, width=max(Console().width, 110))  # no figure is cut off
-        tables = {"Distributions": found.distributions(), "Elements": found.elements()}
+        tables = {"Distributions": found.distributions(), "Elements": found.elements(), "Boxes": found.fits()}
         for title, rows in tables.items():
             table = Table(*rows[0], title=title)
             for row in rows[1:]:
@@ -46,6 +46,7 @@ def describe(
         sections = [
             Section("Distributions", table=tables["Distributions"], figures=figures),
             Section("Elements", table=tables["Elements"]),
+            Section("Molecules that fit into a cube in every orientation", table=tables["Boxes"]),
         ]
         output.parent.mkdir(parents=True, exist_ok=True)
         write_report(output, f"Variety of {source}", f"{len(found.sizes):,} molecules", sections)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -95,7 +96,9 @@ def _of_folder(
     if in_memory is None:
         atoms = sum(file.atoms for file in stored.files) * len(stored) / max(sum(f.molecules for f in stored.files), 1)
         in_memory = atoms * _BYTES_AN_ATOM < _SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return concatenate(list(stored.molecules())) if in_memory else stored
+    if not in_memory:
+        return stored
+    return dataclasses.replace(concatenate(list(stored.molecules())), origin=stored.fingerprint())
 
 
 def _random(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pg_tf.datasets.diameters import diameters
 from pg_tf.datasets.source import batches_of_epochs, check_stream, endless, epochs, shuffled
 from pg_tf.datasets.statistics import mean_and_std
 from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
@@ -29,6 +31,7 @@ class Molecules:
       names: B names such as SMILES or titles; "" where left out.
       skipped: a line for each record of the source that is not here: where it was and what is wrong with it.
       unit: of the labels, such as "eV"; "" if not known.
+      origin: what `fingerprint` returns where that is known from where they were read; "" computes it.
 
     Raises:
       ValueError: if shapes do not fit, row_splits fall, an atomic number is no element, or a coordinate or
@@ -42,6 +45,7 @@ class Molecules:
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     unit: str = ""
+    origin: str = ""
 
     def __post_init__(self) -> None:
         row_splits = _as_array("row_splits", self.row_splits, np.int64, "iu")
@@ -178,6 +182,25 @@ class Molecules:
     def _label_statistics(self) -> tuple[float, float]:
         labels = self.labels
         return (math.nan, math.nan) if labels is None else mean_and_std(lambda: [labels])
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digits that tell these molecules from others: see `pg_tf.datasets.Source.fingerprint`."""
+        return self.origin or self._digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        digest = hashlib.sha256(self.unit.encode())
+        for column in (self.row_splits, self.atomic_numbers, self.coords, self.labels):
+            digest.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
+    def diameters(self) -> npt.NDArray[np.float32]:
+        """The largest distance between two atoms of each molecule, `[B]`, Å."""
+        return diameters(self.coords, self.row_splits)
+
+    def count_larger_than(self, box: float) -> int:
+        """How many molecules do not fit into a cube of this edge (Å) in every orientation."""
+        return int((self.diameters() > box).sum())
 
     @property
     def symbols(self) -> tuple[str, ...]:

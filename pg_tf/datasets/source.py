@@ -39,6 +39,16 @@ class Source(Protocol):
         """How many molecules there are."""
         ...
 
+    def fingerprint(self) -> str:
+        """Hexadecimal digits that tell these molecules, in this order and with these labels, from all others: the same
+        for the same part of a folder in memory and on disk."""
+        ...
+
+    def count_larger_than(self, box: float) -> int:
+        """How many molecules do not fit, in every orientation, into a cube of this edge (Å) around the middle of their
+        bounding box: their largest distance between two atoms exceeds it. Reads all coordinates."""
+        ...
+
     def dataset(
         self,
         channels: ElementChannels,

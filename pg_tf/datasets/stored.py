@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -87,6 +89,16 @@ class Shards:
 
     def __repr__(self) -> str:
         return f"<{len(self)} molecules in {len(self.files)} shards of {self.folder}>"
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digits that tell these molecules from others, from the checksums in the manifest."""
+        part = None if self.part is None else dataclasses.astuple(self.part)
+        facts = [self.unit, self.manifest.label, part, [file.fingerprint for file in self.files]]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def count_larger_than(self, box: float) -> int:
+        """How many molecules do not fit into a cube of this edge (Å) in every orientation. Reads all shards."""
+        return sum(molecules.count_larger_than(box) for molecules in self.molecules())
 
     def molecules(self) -> Iterator[Molecules]:
         """The molecules of one shard after the other, named by their numbers in the source.

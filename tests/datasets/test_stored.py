@@ -81,6 +81,26 @@ def test_statistics_are_those_of_the_part_and_the_same_bits_in_memory(folder: pa
     assert disk.label_mean != stored(folder).label_mean
 
 
+def test_fingerprint_is_that_of_the_molecules_wherever_they_are(folder: pathlib.Path) -> None:
+    options = [{"split": split, "seed": seed} for split in (None, "train", "test") for seed in (4, 5)]
+    disk, memory = (
+        [load(folder, in_memory=in_memory, **option).fingerprint() for option in options] for in_memory in (False, True)
+    )
+    assert disk == memory
+    assert len(set(disk)) == 5  # the whole does not depend on the seed
+    sample = load("sample", "test")
+    assert sample.fingerprint() == load("sample", "test").fingerprint() != load("sample", "validation").fingerprint()
+    for changed in ({"coords": sample.coords + 1e-3}, {"labels": sample.labels[::-1]}, {"labels": None}):
+        assert dataclasses.replace(sample, **changed).fingerprint() != sample.fingerprint()
+
+
+def test_molecules_larger_than_a_box_are_counted_on_disk_as_in_memory(folder: pathlib.Path) -> None:
+    for box in (0.1, 0.3, 5):
+        count = stored(folder, "train", seed=4).count_larger_than(box)
+        assert count == load(folder, "train", seed=4, in_memory=True).count_larger_than(box)
+        assert (count > 0) == (box < 1)
+
+
 def test_windows_of_empty_shards_and_parts_without_a_molecule_are_streamed(tmp_path: pathlib.Path) -> None:
     labels = np.full(400, np.nan)
     labels[[0, 399]] = 1, 2

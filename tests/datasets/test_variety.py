@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
+from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from pg_tf import plot
@@ -21,7 +23,38 @@ def test_weights_sizes_and_elements_of_water_and_methane() -> None:
     assert found.atoms == {"H": 10, "C": 2, "O": 1}
     assert found.holders == {"H": 3, "C": 2, "O": 1}
     assert found.elements()[1] == ("H", "10", "76.923%", "100.000%")
+    assert found.diameters.tolist() == [0, 0, 0]
     assert found.distributions()[-1][:4] == ("label (eV)", "2", "0.8165", "1")
+
+
+def test_diameters_are_the_largest_distances_also_of_molecules_larger_than_a_block(rng, monkeypatch) -> None:
+    sizes = [5, 0, 1, 12, 5, 2, 40, 12]
+    coords = [rng.normal(size=(size, 3)) for size in sizes]
+    molecules = Molecules.from_arrays([np.full(size, 6) for size in sizes], coords)
+    expected = [pdist(xyz).max() if len(xyz) > 1 else 0.0 for xyz in coords]
+    for pairs in (1 << 22, 100):  # with 100, of 40 atoms two rows at once
+        monkeypatch.setattr("pg_tf.datasets.diameters._PAIRS", pairs)
+        np.testing.assert_allclose(molecules.diameters(), expected, rtol=1e-6)
+    assert molecules.count_larger_than(np.sort(expected)[4] + 1e-3) == 3
+
+
+def test_molecule_that_counts_as_fitting_keeps_its_atoms_in_the_box_in_any_orientation(rng) -> None:
+    coords = rng.normal(size=(200, 8, 3)).astype(np.float32)
+    molecules = Molecules.from_arrays(np.full((200, 8), 6), coords)
+    box = float(np.median(molecules.diameters()))
+    assert molecules.count_larger_than(box) == 100
+    worst = np.zeros(200)
+    for turn in Rotation.random(50, rng=0).as_matrix():
+        worst = np.maximum(worst, np.ptp(coords @ turn.T, axis=1).max(axis=1))
+    assert (worst[molecules.diameters() <= box] <= box * (1 + 1e-6)).all()
+    assert (worst[molecules.diameters() > box * 1.1] > box).all()
+
+
+def test_table_of_boxes_counts_what_does_not_fit() -> None:
+    ends = [[[0, 0, 0], [0, 0, length]] for length in (1.0, 9.0, 11.0, 50.0)]
+    rows = variety(Molecules.from_arrays([[6, 6]] * 4, ends)).fits()
+    assert rows[1] == ("8", "25.000%", "3")
+    assert rows[3] == ("12", "75.000%", "1")
 
 
 def test_empty_source_is_an_error() -> None:
@@ -42,5 +75,6 @@ def test_describe_prints_and_draws_the_sample(tmp_path) -> None:
     result = CliRunner().invoke(app, ["describe", "sample", "--split", "test", "--output", str(report)])
     assert result.exit_code == 0, result.output
     assert "molecular weight" in result.output
+    assert "molecules that fit" in result.output
     assert "400 molecules" in report.read_text()
     assert CliRunner().invoke(app, ["describe", "nothing.sdf"]).exit_code == 1
