@@ -300,7 +300,7 @@ threading.Event().wait()
     plain = Program(tmp_path / "log", sys.executable, "-c", text)
     try:
         plain.wait_for("listening")
-        with pytest.raises(RuntimeError, match=r"cannot run pg_tf's op: Op type not registered.*pg-tf data-service"):
+        with pytest.raises(ConnectionError, match=r"cannot run pg_tf's op: Op type not registered.*pg-tf data-service"):
             data_service.distribute(grids(molecules), address, timeout=PATIENCE)
     finally:
         plain.kill()

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from pg_tf import training
 from pg_tf.cli import app
+from pg_tf.commands.train import _config
 from pg_tf.datasets import load_sample
+from pg_tf.datasets.prepare import npz, prepare
 from pg_tf.training import PAPER, SMALL, Config, evaluation
 from pg_tf.training.build import learning_rate
 from pg_tf.training.pipeline import batches, training_batches
@@ -94,11 +96,23 @@ def test_config_survives_its_file(tmp_path):
         ({"channels": ("C", "Xx")}, "'Xx' is not an element symbol"),
         ({"network": {"width": 3}}, "network: 'width' follows from the other settings"),
         ({"max_minutes": 1.0}, "max_minutes: anneals the cosine schedule only"),
+        ({"rotation": "no"}, "rotation: must be true or false, got 'no'"),
+        ({"epochs": 1.5}, "epochs: must be a whole number, got 1.5"),
+        ({"sigma": None}, "sigma: must be a finite number, got None"),
+        ({"box": True}, "box: must be a finite number or none, got True"),
+        ({"channels": "CN"}, "channels: must be a list of texts, got 'CN'"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, text):
     with pytest.raises(ValueError, match=text):
         dataclasses.replace(PAPER, **change)
+
+
+def test_config_file_changes_a_recipe_and_options_change_both(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text('{"splits": [0.8, 0.1, 0.1], "epochs": 3, "width": 4}')
+    config = _config("small", path, {"width": 8})
+    assert config == dataclasses.replace(SMALL, splits="0.8,0.1,0.1", epochs=3, width=8)
 
 
 def test_training_stream_goes_on_with_the_same_grids():
@@ -161,6 +175,47 @@ def test_other_data_under_the_same_name_is_refused(run, data, tmp_path):
     result = pg_tf("evaluate", "--model", copy)
     assert result.exit_code == 1
     assert "they have changed" in result.output
+
+
+def test_overwriting_touches_nothing_until_all_is_known_to_fit(run, data, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    one_line(train_again(copy, "--overwrite", "--data", tmp_path / "typo.sdf"), "typo.sdf")
+    one_line(train_again(copy, "--overwrite", "--network", "stem_colour=3"), "stem_colour")
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+    (copy / "config.json").write_text('{"somebody": "else"}')
+    one_line(train_again(run, "--output", copy, "--overwrite"), "there is no such setting")
+    assert (copy / "best.keras").exists()
+
+
+def test_a_folder_in_use_is_refused(run):
+    with training.Run(run).lock():
+        one_line(train_again(run, "--overwrite"), "another process is training in", str(run))
+    assert (run / "best.keras").exists()
+
+
+def test_official_split_without_a_test_part_is_enough(tmp_path):
+    sample = load_sample("validation")[:40]
+    columns = {"z": sample.atomic_numbers, "pos": sample.coords, "offsets": sample.row_splits, "gap": sample.labels}
+    np.savez(tmp_path / "sample.npz", **columns)
+    prepare(npz([tmp_path / "sample.npz"], "gap"), tmp_path / "shards", workers=1, records_per_shard=10)
+    manifest = json.loads((tmp_path / "shards" / "manifest.json").read_text())
+    for shard, name in zip(manifest["shards"], ("train", "train", "train", "valid"), strict=True):
+        shard["split"] = name
+    (tmp_path / "shards" / "manifest.json").write_text(json.dumps(manifest))
+    settings = {"data": str(tmp_path / "shards"), "splits": "official", "width": 2, "grid_size": 16, "epochs": 1}
+    config = Config.from_dict({**settings, "batch_size": 16})
+    finished = training.train(config, tmp_path / "run", write=lambda line: None)
+    evaluation = training.evaluate(finished)
+    assert evaluation.molecules == {"validation": 10}
+    assert evaluation.ogb_mae is None
+
+
+def test_molecules_larger_than_the_box_are_counted(data, tmp_path):
+    result = pg_tf("train", "--data", data, "--label", "gap", "--output", tmp_path, "--box", 5.0, *TINY, "--epochs", 1)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"\d+ of the 54 training molecules are larger than the box of 5\.0 Å", result.output)
 
 
 def test_evaluation_is_what_the_labels_and_predictions_say(run, data):

@@ -5,11 +5,28 @@ What a command runs is imported inside it, so that it does not load what only th
 
 from __future__ import annotations
 
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 
 import tensorflow as tf
 import typer
+
+# What a user can mend: arguments, files and disks, damaged archives, missing packages, helpers that were killed.
+_MENDABLE = (
+    ValueError,
+    OSError,
+    FloatingPointError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    ModuleNotFoundError,
+    BrokenExecutor,
+)
 
 
 @contextmanager
@@ -23,8 +40,8 @@ def errors_of(command: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, OSError, FloatingPointError) as error:
-        typer.echo(f"pg-tf {command}: {error}", err=True)
+    except _MENDABLE as error:
+        typer.echo(f"pg-tf {command}: {error or type(error).__name__}", err=True)
         raise typer.Exit(1) from error
     except tf.errors.OpError as error:
         # What a step of the data pipeline refused; the lines below the first are about TensorFlow's graph.

@@ -17,7 +17,7 @@ from pg_tf.training.config import RECIPES, Config
 
 def _train(
     recipe: Annotated[str, typer.Option(help=f"Where the settings come from: {', '.join(RECIPES)}.")] = "paper",
-    config: Annotated[Path | None, typer.Option(help="A JSON file with settings, instead of a recipe.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A JSON file with settings that differ from the recipe.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE if left out.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Starts anew where a run is in the folder.")] = False,
     checkpoint_steps: Annotated[int | None, typer.Option(min=1, help="Checkpoints after so many steps.")] = None,
@@ -55,7 +55,7 @@ def _train(
 def _config(recipe: str, path: Path | None, settings: dict[str, Any]) -> Config:
     if recipe not in RECIPES:
         raise ValueError(f"--recipe: must be one of {', '.join(RECIPES)}, got {recipe!r}")
-    base = Config.load(path) if path else RECIPES[recipe]
+    base = Config.load(path, RECIPES[recipe]) if path else RECIPES[recipe]
     if "network" in settings:
         settings["network"] = {**base.network, **dict(map(_named_value, settings["network"]))}
     changes: dict[str, Any] = {name: None if value is _NONE else value for name, value in settings.items()}

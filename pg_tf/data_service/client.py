@@ -58,8 +58,7 @@ def distribute(
 
     Raises:
       ValueError: if an argument is malformed, or the sharding one that cannot work across machines.
-      ConnectionError: if the dispatcher or its workers do not answer in time.
-      RuntimeError: if a worker makes other grids than this machine.
+      ConnectionError: if the dispatcher or its workers do not answer in time, or make other grids than this machine.
     """
     name = sharding.lower()
     if name in _STATIC:
@@ -89,8 +88,8 @@ def check(address: Address, timeout: float) -> None:
     """Has the workers of a service make one small grid each, and compares it with the same grid made here.
 
     Raises:
-      ConnectionError: if the dispatcher or its workers do not answer in time.
-      RuntimeError: if a worker cannot run the op, or makes another grid: it has another version of pg_tf.
+      ConnectionError: if the dispatcher or its workers do not answer in time, a worker cannot run the op,
+        or makes another grid: it has another version of pg_tf.
     """
     deadline = time.monotonic() + timeout
     wait_for_dispatcher(address, timeout)
@@ -114,13 +113,13 @@ def check(address: Address, timeout: float) -> None:
             "addresses: see --host"
         ) from None
     except tf.errors.OpError as error:
-        raise RuntimeError(
+        raise ConnectionError(
             f"a worker of the data service at {address} cannot run pg_tf's op: {_reason(error)}. Start it by `pg-tf "
             "data-service worker`, with the pg_tf and the TensorFlow of this machine"
         ) from error
     # Instruction sets differ between machines, and with them the last bits.
     if not np.allclose(first, voxelize(coords, **options), rtol=0, atol=1e-5):
-        raise RuntimeError(f"a worker of the data service at {address} makes other grids: it has another pg_tf")
+        raise ConnectionError(f"a worker of the data service at {address} makes other grids: it has another pg_tf")
 
 
 @contextlib.contextmanager

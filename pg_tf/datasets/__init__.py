@@ -1,6 +1,6 @@
 """Sources of molecules: in memory they are `Molecules`, on disk `Shards`; `load` finds either."""
 
-from pg_tf.datasets.load import load
+from pg_tf.datasets.load import MissingPart, load
 from pg_tf.datasets.molecules import Molecules, concatenate
 from pg_tf.datasets.read import read_molecules
 from pg_tf.datasets.sample import load_sample
@@ -11,6 +11,7 @@ from pg_tf.datasets.stored import Shards
 from pg_tf.datasets.variety import Variety, variety
 
 __all__ = [
+    "MissingPart",
     "Molecules",
     "Shards",
     "Source",

@@ -23,6 +23,10 @@ _BYTES_AN_ATOM = 48
 _SHARE_OF_MEMORY = 0.25
 
 
+class MissingPart(ValueError):
+    """A folder has official parts, and the one that was asked for is not among them."""
+
+
 def load(
     source: str | os.PathLike[str],
     split: str | None = "train",
@@ -52,6 +56,7 @@ def load(
       `Molecules`, or `Shards`; both have `dataset(...)`.
 
     Raises:
+      MissingPart: if there is no such official part.
       ValueError: if there is no such source, split or label, or the folder is incomplete or damaged.
     """
     name = os.fspath(source)
@@ -115,7 +120,7 @@ def _official(folder: str, manifest: Manifest, split: str | None) -> Shards:
     chosen = manifest.splits if split is None else tuple(n for n in manifest.splits if split in (n, official_name(n)))
     if split is not None and not chosen:
         names = ", ".join(official_name(name) for name in manifest.splits)
-        raise ValueError(
+        raise MissingPart(
             f"split: of the official parts {folder} has {names}, or None for all; got {split!r}. Three fractions as "
             f"splits, such as {PAPER}, make a random split"
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pg_tf.elements import ElementChannels
 
@@ -96,10 +98,14 @@ class Config:
     deterministic: bool = _setting(False, "TensorFlow's deterministic ops: the same bits in every run, slower.")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        object.__setattr__(self, "network", dict(self.network))
+        # As JSON has them.
+        if isinstance(self.channels, list):
+            object.__setattr__(self, "channels", tuple(self.channels))
+        if isinstance(self.splits, (list, tuple)):
+            object.__setattr__(self, "splits", ",".join(map(str, self.splits)))
         for field in dataclasses.fields(self):
             self._check(field.name, getattr(self, field.name))
+        object.__setattr__(self, "network", dict(self.network))
         if self.max_minutes is not None and self.schedule != "cosine":
             raise ValueError(f"max_minutes: anneals the cosine schedule only, and schedule is {self.schedule!r}")
         if self.max_minutes is None and self.warmup >= 1:
@@ -111,12 +117,13 @@ class Config:
         self.element_channels()
 
     def _check(self, name: str, value: Any) -> None:
+        if not any(_is_a(kind, value) for kind in _kinds(name)):
+            wanted = " or ".join(_IN_WORDS[kind] for kind in _kinds(name))
+            raise ValueError(f"{name}: must be {wanted}, got {value!r}")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise ValueError(f"{name}: must be one of {', '.join(map(str, _CHOICES[name]))}, got {value!r}")
         if value is None or not (name in _AT_LEAST or name in _ABOVE_ZERO):
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError(f"{name}: must be a finite number, got {value!r}")
         if name in _AT_LEAST and value < _AT_LEAST[name]:
             raise ValueError(f"{name}: must be at least {_AT_LEAST[name]}, got {value!r}")
         if name in _ABOVE_ZERO and value <= 0:
@@ -161,8 +168,8 @@ class Config:
         return cls(**settings)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Config:
-        """Reads a JSON file with settings, such as the config.json of a run.
+    def load(cls, path: str | os.PathLike[str], base: Config | None = None) -> Config:
+        """Reads a JSON file with settings, such as the config.json of a run; those left out are as in `base`.
 
         Raises:
           ValueError: if the file is not such a file.
@@ -175,9 +182,39 @@ class Config:
         if not isinstance(settings, dict):
             raise ValueError(f"config: {path} must hold a JSON object with settings")
         try:
-            return cls.from_dict(settings)
-        except (TypeError, ValueError) as error:
+            return cls.from_dict({**(dataclasses.asdict(base) if base else {}), **settings})
+        except ValueError as error:
             raise ValueError(f"config: {path}: {error}") from error
+
+
+_IN_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    tuple: "a list of texts",
+    Mapping: "a mapping",
+    type(None): "none",
+}
+
+
+@functools.cache
+def _kinds(name: str) -> tuple[Any, ...]:
+    """The types that a setting may have, from its annotation."""
+    annotation = get_type_hints(Config)[name]
+    alternatives = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return tuple(get_origin(kind) or kind for kind in alternatives)
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is tuple:
+        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    # collections.abc.Mapping of the annotation, and the others as they are.
+    return isinstance(value, kind)
 
 
 PAPER = Config()

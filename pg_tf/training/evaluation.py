@@ -60,7 +60,7 @@ def evaluate(
 
     Args:
       run: a run or its folder.
-      parts: of the data: "train", "validation", "test".
+      parts: of the data: "train", "validation", "test", which is left out where an official split has none.
       rotations: as in `Predictor`.
 
     Raises:
@@ -73,8 +73,11 @@ def evaluate(
     train = sources.train
     fit = CompositionFit(train)
     scores, molecules, ogb_mae = {}, {}, None
-    for part in parts:
-        source = getattr(sources, part)
+    if unknown := set(parts) - set(pipeline.PARTS):
+        raise ValueError(f"parts: must be of {', '.join(pipeline.PARTS)}, got {', '.join(sorted(unknown))}")
+    for part, source in sources.present().items():
+        if part not in parts:
+            continue
         predicted = predictor(source)
         linear, true = fit.predict(source)
         scores[part] = [

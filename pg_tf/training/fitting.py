@@ -73,13 +73,12 @@ def train(
     run = Run(output)
     cluster = distribution.Cluster.from_environment() if strategy == "multi-worker" else distribution.ALONE
     _check_machines(config, cluster, overwrite, checkpoint_steps)
-    if overwrite:
-        run.clear()
-    _claim(run, config, cluster.is_chief)
-    if (result := run.result()) is not None:
-        least = f"best {config.monitor} {result[config.monitor]} in epoch {result['best_epoch']}"
-        write(f"{run.folder}: finished after {result['epochs']} epochs, {least}; overwrite it to train anew")
-        return run
+    if not overwrite:
+        _compare_config(run, config)
+        if (result := run.result()) is not None:
+            least = f"best {config.monitor} {result[config.monitor]} in epoch {result['best_epoch']}"
+            write(f"{run.folder}: finished after {result['epochs']} epochs, {least}; overwrite it to train anew")
+            return run
     # Before anything else of TensorFlow: machines find each other when its devices are made.
     replicas = distribution.strategy(strategy)
     stream = _stream_options(config, cluster, replicas)
@@ -87,16 +86,12 @@ def train(
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     parts = pipeline.load_parts(config)
-    _compare_data(run, parts.facts(), cluster.is_chief)
     steps_per_epoch = math.ceil(len(parts.train) / config.batch_size)
     if stream["drop_remainder"]:
         steps_per_epoch = len(parts.train) // config.batch_size
         if steps_per_epoch == 0:
             raise ValueError(f"batch_size: {config.batch_size} is more than the {len(parts.train)} training molecules")
-    write(
-        f"molecules: {len(parts.train)} to train, {len(parts.validation)} to validate, {len(parts.test)} to test; "
-        f"channels: {' '.join(config.element_channels().names)}"
-    )
+    write(_about(parts, config))
     model, metrics = build(
         config,
         label_mean=parts.train.label_mean,
@@ -108,45 +103,56 @@ def train(
         f"{model.name}: {model.count_params():,} parameters, grids {config.grid_size}^3 x {model.input_shape[-1]}, "
         f"{steps_per_epoch} steps an epoch, devices: {replicas.num_replicas_in_sync}"
     )
-    checkpoints = Checkpoints(
-        run.checkpoints, model, metrics, steps_per_epoch, checkpoint_steps, checkpoint_minutes, cluster
-    )
-    progress = checkpoints.progress
-    if checkpoints.restore():
-        write(f"going on after {progress.epoch} epochs and {progress.step} steps")
-    if cluster.is_chief:
-        run.forget_epochs(progress.epoch)
-    # A machine of several takes a batch for each of its devices, any other one batch for all devices.
-    batches_a_step = config.batch_size // (stream["batch_size"] * len(cluster.workers))
-    with watched(data_service, write) if data_service else contextlib.nullcontext():
-        _fit(
-            model,
-            lambda start: pipeline.training_batches(
-                parts.train, config, start * batches_a_step, service=data_service, **stream
-            ),
-            pipeline.batches(parts.validation, config),
-            progress,
-            config.epochs,
-            steps_per_epoch,
-            [
-                StopWhereNotFinite(progress),
-                EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
-                *([_annealing(config, steps_per_epoch, progress)] if config.max_minutes is not None else []),
-                *callbacks,
-                *(_files(run, config, progress, with_tensorboard) if cluster.is_chief else []),
-                *([EarlyStopping(config.monitor, config.patience, progress)] if config.patience is not None else []),
-                checkpoints,
-            ],
+    # Nothing in the folder is touched until everything is known to fit.
+    with run.lock() if cluster.is_chief else contextlib.nullcontext():
+        if cluster.is_chief:
+            if overwrite:
+                run.clear()
+            _claim(run, config)
+        _compare_data(run, parts.facts(), cluster.is_chief)
+        checkpoints = Checkpoints(
+            run.checkpoints, model, metrics, steps_per_epoch, checkpoint_steps, checkpoint_minutes, cluster
         )
-    best = progress.best(config.monitor)
-    result = {
-        "epochs": progress.epoch,
-        "best_epoch": progress.column(config.monitor).index(best) + 1 if best is not None else None,
-        config.monitor: best,
-        "seconds": progress.seconds,
-    }
-    if cluster.is_chief:
-        write_whole(run.result_path, json.dumps(result, indent=2) + "\n")
+        progress = checkpoints.progress
+        if checkpoints.restore():
+            write(f"going on after {progress.epoch} epochs and {progress.step} steps")
+        if cluster.is_chief:
+            run.forget_epochs(progress.epoch)
+        # A machine of several takes a batch for each of its devices, any other one batch for all devices.
+        batches_a_step = config.batch_size // (stream["batch_size"] * len(cluster.workers))
+        with watched(data_service, write) if data_service else contextlib.nullcontext():
+            _fit(
+                model,
+                lambda start: pipeline.training_batches(
+                    parts.train, config, start * batches_a_step, service=data_service, **stream
+                ),
+                pipeline.batches(parts.validation, config),
+                progress,
+                config.epochs,
+                steps_per_epoch,
+                [
+                    StopWhereNotFinite(progress),
+                    EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
+                    *([_annealing(config, steps_per_epoch, progress)] if config.max_minutes is not None else []),
+                    *callbacks,
+                    *(_files(run, config, progress, with_tensorboard) if cluster.is_chief else []),
+                    *(
+                        [EarlyStopping(config.monitor, config.patience, progress)]
+                        if config.patience is not None
+                        else []
+                    ),
+                    checkpoints,
+                ],
+            )
+        best = progress.best(config.monitor)
+        result = {
+            "epochs": progress.epoch,
+            "best_epoch": progress.column(config.monitor).index(best) + 1 if best is not None else None,
+            config.monitor: best,
+            "seconds": progress.seconds,
+        }
+        if cluster.is_chief:
+            write_whole(run.result_path, json.dumps(result, indent=2) + "\n")
     return run
 
 
@@ -214,13 +220,28 @@ def _fit(
             ) from error
 
 
-def _claim(run: Run, config: Config, is_chief: bool) -> None:
-    """Writes the config into the folder, or makes sure that it is the one that is there."""
+def _about(parts: pipeline.Parts, config: Config) -> str:
+    """What there is to train on; and what is lost of it."""
+    verbs = {"train": "train", "validation": "validate", "test": "test"}
+    counts = ", ".join(f"{len(source)} to {verbs[part]}" for part, source in parts.present().items())
+    lines = [f"molecules: {counts}; channels: {' '.join(config.element_channels().names)}"]
+    if config.box is not None and (larger := parts.train.count_larger_than(config.box)):
+        lines.append(
+            f"{larger} of the {len(parts.train)} training molecules are larger than the box of {config.box} Å: turned "
+            "the wrong way, they lose atoms"
+        )
+    return "\n".join(lines)
+
+
+def _claim(run: Run, config: Config) -> None:
+    """Writes the config into the folder, if no run is there."""
     if not run.config_path.exists():
-        if not is_chief:
-            return
-        run.folder.mkdir(parents=True, exist_ok=True)
         write_whole(run.config_path, config.to_json())
+
+
+def _compare_config(run: Run, config: Config) -> None:
+    """Makes sure that a run that is there has this config."""
+    if not run.config_path.exists():
         return
     there = run.config()
     differing = [

@@ -25,16 +25,21 @@ PARTS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """The data of a training: sources with labels."""
+    """The data of a training: sources with labels; official splits may have no test part."""
 
     train: Any
     validation: Any
-    test: Any
+    test: Any | None
+
+    def present(self) -> dict[str, Any]:
+        """The parts that there are, by name."""
+        return {part: source for part in PARTS if (source := getattr(self, part)) is not None}
 
     def facts(self) -> dict[str, Any]:
-        """What tells these data from others: counts, statistics of the training labels, elements."""
+        """What tells these data from others: fingerprints, counts, statistics of the training labels, elements."""
         return {
-            **{part: len(getattr(self, part)) for part in PARTS},
+            **{part: len(source) for part, source in self.present().items()},
+            "fingerprints": {part: source.fingerprint() for part, source in self.present().items()},
             "label_mean": float(self.train.label_mean),
             "label_std": float(self.train.label_std),
             "unit": self.train.unit,
@@ -46,7 +51,7 @@ def load_part(config: Config, part: str) -> Any:
     """The source of one part ("train", "validation", "test") of a config's data.
 
     Raises:
-      ValueError: if it has no molecules or no labels, or as `pg_tf.datasets.load`.
+      ValueError: if it has no molecules or no labels, or as `pg_tf.datasets.load` (`MissingPart` among others).
     """
     source = datasets.load(config.data, part, label=config.label, splits=config.fractions(), seed=config.seed)
     if len(source) == 0:
@@ -59,8 +64,12 @@ def load_part(config: Config, part: str) -> Any:
 
 
 def load_parts(config: Config) -> Parts:
-    """The sources of all parts of a config's data; raises as `load_part`."""
-    return Parts(*(load_part(config, part) for part in PARTS))
+    """The sources of all parts of a config's data; raises as `load_part`, but for a test part that is not there."""
+    try:
+        test = load_part(config, "test")
+    except datasets.MissingPart:
+        test = None
+    return Parts(load_part(config, "train"), load_part(config, "validation"), test)
 
 
 def training_batches(

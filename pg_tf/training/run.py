@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import fcntl
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +138,34 @@ class Run:
         kept = [row for row in rows if row.split(",")[0].isdigit() and int(row.split(",")[0]) < first]
         write_whole(self.history_path, "".join(f"{row}\n" for row in ([header] if kept else []) + kept))
 
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Makes the folder, and keeps other processes from training in it; a process that ends, however, lets it go.
+
+        Raises:
+          ValueError: if another process trains there.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"output: another process is training in {self.folder}; wait for it, or choose another folder"
+                ) from error
+            except OSError:
+                pass  # some network file systems have no locks
+            yield
+
     def clear(self) -> None:
-        """Removes what a training wrote, and nothing else."""
+        """Removes what a training wrote, and nothing else.
+
+        Raises:
+          ValueError: if the folder holds the files of something else.
+        """
+        if not self.config_path.exists():
+            return
+        self.config()
         for path in (self.result_path, self.evaluation_path, self.history_path, self.model_path, self.data_path):
             path.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.tensorboard):
