@@ -183,14 +183,12 @@ def found_again(embedding: AtomEmbedding, molecules: Molecules, sigma: float) ->
 def report(results: list[dict[str, Any]], test: Molecules, train: Molecules) -> None:
     """Prints a table in Markdown."""
     print(f"\nmean of the training set: {np.abs(train.labels.mean() - test.labels).mean():.3f} eV\n")
-    print("| channels | test MAE, eV | each seed | closest elements | found again at sigma 0.3 / 0.4 / 0.5 Å |")
+    print("| channels | test MAE, eV | validation MAE, eV | closest elements | found at sigma 0.3 / 0.4 / 0.5 Å |")
     print("|---|---|---|---|---|")
     for name in VARIANTS:
         rows = [result for result in results if result["name"] == name]
         if not rows:
             continue
-        errors = [row["mae"] for row in rows]
-        spread = f" ± {np.std(errors, ddof=1):.3f}" if len(errors) > 1 else ""
         closest = found = ""
         if "closest" in rows[0]:
             distance, pair = min((tuple(row["closest"]) for row in rows), key=lambda item: item[0])
@@ -199,8 +197,13 @@ def report(results: list[dict[str, Any]], test: Molecules, train: Molecules) -> 
                 f"{sum(row['found'][s]['exact'] for row in rows)} of {sum(row['found'][s]['of'] for row in rows)}"
                 for s in rows[0]["found"]
             )
-        each = ", ".join(f"{error:.3f}" for error in errors)
-        print(f"| {name} | {np.mean(errors):.3f}{spread} | {each} | {closest} | {found} |")
+        errors = " | ".join(with_spread([row[key] for row in rows]) for key in ("mae", "validation_mae"))
+        print(f"| {name} | {errors} | {closest} | {found} |")
+
+
+def with_spread(values: list[float]) -> str:
+    """The mean, and the standard deviation where there are several."""
+    return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":
