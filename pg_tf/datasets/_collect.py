@@ -7,7 +7,9 @@ import gzip
 import itertools
 import math
 import os
+import tarfile
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterable
 from typing import IO, NamedTuple, cast
@@ -18,6 +20,9 @@ import numpy.typing as npt
 from pg_tf.datasets.molecules import Molecules
 
 Path = str | os.PathLike[str]
+
+DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, csv.Error)
+"""What the standard library raises on a file that is cut off or damaged."""
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -33,6 +38,11 @@ class Record(NamedTuple):
 
 class BadRecord(Exception):
     """What is wrong with one record; the file may go on after it."""
+
+
+def damage_of(error: Exception) -> str:
+    """What one of DAMAGE says to the user."""
+    return f"the file is cut off or damaged ({error})"
 
 
 def open_text(path: Path) -> IO[str]:
@@ -92,8 +102,8 @@ def collect(
             records.append(outcome)
             if limit is not None and len(records) >= limit:
                 break
-    except (EOFError, zlib.error, gzip.BadGzipFile, csv.Error) as error:
-        skip(f"after {place}", BadRecord(f"the file is cut off or damaged ({error})"))
+    except DAMAGE as error:
+        skip(f"after {place}", BadRecord(damage_of(error)))
     if not records:
         reasons = "; ".join(itertools.islice(skipped, 3)) or "it is empty"
         raise ValueError(f"path: no molecule could be read from {path}: {reasons}")

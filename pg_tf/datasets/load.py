@@ -57,7 +57,8 @@ def load(
 
     Raises:
       MissingPart: if there is no such official part.
-      ValueError: if there is no such source, split or label, or the folder is incomplete or damaged.
+      FileNotFoundError: if there is no such file or folder.
+      ValueError: if there is no such split or label, or the folder is incomplete or damaged.
     """
     name = os.fspath(source)
     if name == "sample":
@@ -66,6 +67,8 @@ def load(
         return load_sample(split)
     if tf.io.gfile.isdir(name):
         return _of_folder(name, split, label, splits, seed, in_memory)
+    if not tf.io.gfile.exists(name):
+        raise FileNotFoundError(f"source: there is no file or folder {name!r}")
     if splits == "official" and split is not None:
         raise ValueError(f"splits: {name} is one file and has no official split; leave it out, or give fractions")
     return _part(read_molecules(name, label), split, splits, seed)

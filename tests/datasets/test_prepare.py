@@ -1,5 +1,6 @@
 """Preparing shards: what is kept, what is skipped, and what an interruption leaves."""
 
+import bz2
 import gzip
 import io
 import json
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
+from typer.testing import CliRunner
 
+from pg_tf.cli import app
 from pg_tf.datasets import Molecules, load
 from pg_tf.datasets.manifest import Manifest, read_manifest
 from pg_tf.datasets.prepare import Recipe, npz, prepare, qm9, sdf, smiles, xyz
@@ -431,6 +434,45 @@ def test_archive_cut_between_two_files_says_so(tmp_path: pathlib.Path) -> None:
     manifest, molecules = run(qm9([path]), tmp_path / "shards")
     assert len(molecules) == 2
     assert any("cut off" in reason for reason in manifest.skipped), manifest.skipped
+
+
+def _xyz(count: int) -> bytes:
+    rng = np.random.default_rng(0)
+    return b"".join(b"2\ngap=5.5\nO 0 0 %r\nH 0 0 2\n" % z for z in rng.random(count).tolist())
+
+
+def test_bzip2_file_with_a_damaged_middle_keeps_what_was_before_it(tmp_path: pathlib.Path) -> None:
+    content = bytearray(bz2.compress(_xyz(60_000)))  # more than one block
+    middle = len(content) * 3 // 4
+    content[middle : middle + 100] = bytes(100)
+    path = tmp_path / "a.xyz.bz2"
+    path.write_bytes(content)
+    chunks = list(xyz([path], "gap").chunks(1000))
+    assert 1000 < sum(len(chunk.records) for chunk in chunks) < 60_000
+    assert "cut off or damaged" in chunks[-1].damage
+
+
+def test_archive_damaged_at_its_start_is_an_error_of_one_line(tmp_path: pathlib.Path) -> None:
+    for mode in ("w", "w:gz", "w:bz2"):
+        path = tmp_path / f"a.tar{mode[1:].replace(':', '.')}"
+        with tarfile.open(path, mode) as archive:
+            member = tarfile.TarInfo("a.xyz")
+            member.size = len(_xyz(10))
+            archive.addfile(member, io.BytesIO(_xyz(10)))
+        path.write_bytes(path.read_bytes()[:20])
+        with pytest.raises(ValueError, match=r"^[^\n]*a\.tar[^\n]*: the file is cut off or damaged \([^\n]*\)$"):
+            prepare(xyz([path], "gap"), tmp_path / "shards" / mode, workers=1)
+
+
+def test_table_cut_off_within_its_header_is_one_line_and_exit_status_1(tmp_path: pathlib.Path) -> None:
+    content = gzip.compress(b"smiles,gap\n" + b"CCO,1\n" * 100)
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(content[:20])
+    result = CliRunner().invoke(app, ["prepare", "smiles", str(path), "--root", str(tmp_path / "shards")])
+    assert result.exit_code == 1
+    assert "Aborted" not in result.output
+    assert result.output.count("\n") == 1
+    assert "has no header that can be read: the file is cut off or damaged" in result.output
 
 
 def test_xyz_that_promises_more_atoms_than_memory_holds_is_cut_off(tmp_path: pathlib.Path) -> None:

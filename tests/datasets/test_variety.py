@@ -77,4 +77,9 @@ def test_describe_prints_and_draws_the_sample(tmp_path) -> None:
     assert "molecular weight" in result.output
     assert "molecules that fit" in result.output
     assert "400 molecules" in report.read_text()
-    assert CliRunner().invoke(app, ["describe", "nothing.sdf"]).exit_code == 1
+    for absent in ("nothing.sdf", "nofolder"):
+        result = CliRunner().invoke(app, ["describe", absent])
+        assert (result.exit_code, result.output) == (
+            1,
+            f"pg-tf describe: source: there is no file or folder {absent!r}\n",
+        )

@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import gzip
-import hashlib
 import os
 import tempfile
 from collections import Counter
@@ -27,11 +26,11 @@ from typing import Any
 import numpy as np
 from rdkit import Chem
 
-from pg_tf.datasets._collect import BadRecord, Record, parse_label
-from pg_tf.datasets.prepare.recipe import DAMAGE, Chunk, Outcome, Recipe, chunked
+from pg_tf.datasets._collect import DAMAGE, BadRecord, Record, parse_label
+from pg_tf.datasets.prepare.recipe import Chunk, Outcome, Recipe, chunked
 from pg_tf.datasets.prepare.sdf import RECORD_END, sdf_outcome
 from pg_tf.datasets.prepare.split_dict import read_split
-from pg_tf.datasets.prepare.streams import delimited, unpacked
+from pg_tf.datasets.prepare.streams import delimited, digest, unpacked
 from pg_tf.datasets.smiles import conformer
 from pg_tf.elements import SYMBOLS
 
@@ -103,12 +102,8 @@ def _downloaded(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="download-") as scratch:
         path = Path(download_url(URL, scratch))
-        digest = hashlib.md5(usedforsecurity=False)
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        if digest.hexdigest() != MD5:
-            raise OSError(f"{URL} has the MD5 {digest.hexdigest()}, not {MD5}: the download is damaged; try again")
+        if (found := digest("md5", path)) != MD5:
+            raise OSError(f"{URL} has the MD5 {found}, not {MD5}: the download is damaged; try again")
         os.replace(path, target)
     return target
 

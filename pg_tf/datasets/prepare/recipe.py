@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import gzip
 import os
-import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pg_tf.datasets._collect import BadRecord, Path, Record
+from pg_tf.datasets._collect import DAMAGE, BadRecord, Path, Record, damage_of
 from pg_tf.datasets.prepare.labels import unit_named
 
 Outcome = tuple[str, Record | BadRecord]
 """The place of a record in its source, and the record or what is wrong with it."""
-
-DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, csv.Error)
-"""What the standard library raises on a file that is cut off or damaged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +100,7 @@ def chunked(
         except StopIteration:
             break
         except DAMAGE as error:
-            damage = f"the file is cut off or damaged ({error})"
+            damage = damage_of(error)
             break
         batch.append(record)
         if len(batch) == count:

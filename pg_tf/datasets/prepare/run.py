@@ -7,7 +7,6 @@ not depend on how often it was interrupted or on how many processes worked.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import multiprocessing
@@ -19,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from pg_tf.datasets._collect import BadRecord, Record, check_float32
 from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path, read_manifest
 from pg_tf.datasets.prepare.labels import TO_EV, odd_label, odd_labels
 from pg_tf.datasets.prepare.recipe import Chunk, Recipe
+from pg_tf.datasets.prepare.streams import digest
 from pg_tf.datasets.shards import MOST_ATOMS, Shard, fingerprint, write_shard
 from pg_tf.elements import SYMBOLS
 
@@ -102,20 +103,15 @@ def _intact(root: Path, manifest: Manifest) -> bool:
 
 
 def _job(recipe: Recipe, count: int) -> dict[str, Any]:
+    # Of the whole files: dates change with every copy, and an edit anywhere changes molecules.
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(_sha256, recipe.files))
+        digests = list(pool.map(partial(digest, "sha256"), recipe.files))
     files = [
-        {"name": os.path.basename(os.fspath(path)), "bytes": os.path.getsize(path), "sha256": digest}
-        for path, digest in zip(recipe.files, digests, strict=True)
+        {"name": os.path.basename(os.fspath(path)), "bytes": os.path.getsize(path), "sha256": found}
+        for path, found in zip(recipe.files, digests, strict=True)
     ]
     options = {**recipe.options, "label": recipe.label, "unit": recipe.unit, "records_per_shard": count}
     return {"kind": recipe.kind, "files": files, "options": options}
-
-
-def _sha256(path: Any) -> str:
-    # Of the whole file: dates change with every copy, and an edit anywhere changes molecules.
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _begin(root: Path, job: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from pg_tf.datasets._collect import BadRecord, Path, Record, parse_label
+from pg_tf.datasets._collect import DAMAGE, BadRecord, Path, Record, damage_of, parse_label
 from pg_tf.datasets.prepare.recipe import Chunk, Outcome, Recipe, chunked
 from pg_tf.datasets.prepare.streams import unpacked
 from pg_tf.datasets.smiles import conformer
@@ -81,8 +81,11 @@ def _check_columns(path: Path, smiles_column: str, label: str | None) -> None:
         if "label" in wanted:
             raise ValueError(f"label: {path} has no columns; write a .csv file with a header, or take {XTB!r}")
         return
-    with unpacked(path) as (stream, _):
-        columns = next(csv.reader(io.TextIOWrapper(stream, "utf-8-sig", "replace")), [])
+    try:
+        with unpacked(path) as (stream, _):
+            columns = next(csv.reader(io.TextIOWrapper(stream, "utf-8-sig", "replace")), [])
+    except DAMAGE as error:
+        raise ValueError(f"{path} has no header that can be read: {damage_of(error)}") from error
     for argument, column in wanted.items():
         if column not in columns:
             raise ValueError(f"{argument}: {path} has no column {column!r}; its columns are: {', '.join(columns)}")

@@ -5,18 +5,28 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
+import hashlib
+import io
 import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator
-from typing import IO, cast
+from typing import IO, Any, cast
 
-from pg_tf.datasets._collect import Path
-from pg_tf.datasets.prepare.recipe import DAMAGE
+from pg_tf.datasets._collect import DAMAGE, Path, damage_of
 
 # What is lost before the place where a file is damaged is less than this.
 _BLOCK = 1 << 14
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
+
+
+def digest(algorithm: str, path: Path) -> str:
+    """Hexadecimal digest of a whole file, by the name of its algorithm in hashlib."""
+    result = hashlib.new(algorithm, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            result.update(block)
+    return result.hexdigest()
 
 
 def is_tar(path: Path) -> bool:
@@ -33,14 +43,18 @@ def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable
 
     Raises:
       OSError: if the file cannot be opened.
-      ValueError: if there is no such file in the archive.
+      ValueError: if there is no such file in the archive, or what is before it is damaged.
     """
     name = os.fspath(path).lower()
     with open(path, "rb") as raw:
         if is_tar(path):
-            with tarfile.open(fileobj=raw, mode="r|*") as archive:
-                members = _members(archive, suffix)
-                member = next(members, None)
+            with contextlib.ExitStack() as stack:
+                try:
+                    archive = stack.enter_context(tarfile.open(fileobj=raw, mode="r|*"))
+                    members = _members(archive, suffix)
+                    member = next(members, None)
+                except DAMAGE as error:
+                    raise ValueError(f"{path}: {damage_of(error)}") from error
                 if member is None:
                     raise ValueError(f"{path} holds no file that ends in {suffix}")
                 yield cast(IO[bytes], archive.extractfile(member)), raw.tell
@@ -53,9 +67,29 @@ def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable
         if name.endswith(".gz"):
             yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)), raw.tell
         elif name.endswith(".bz2"):
-            yield bz2.BZ2File(raw), raw.tell
+            yield cast(IO[bytes], io.BufferedReader(_Bz2(raw))), raw.tell
         else:
             yield raw, raw.tell
+
+
+class _Bz2(io.RawIOBase):
+    """The content of a .bz2 file; damage is an EOFError, which the bz2 module tells from no other OSError."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self.file = bz2.BZ2File(raw)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            block = self.file.read1(len(buffer))
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise EOFError(str(error)) from error
+        buffer[: len(block)] = block
+        return len(block)
 
 
 def tar_members(path: Path, suffix: str) -> Iterator[tuple[str, bytes, int]]:
