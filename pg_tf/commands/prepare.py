@@ -71,7 +71,7 @@ def smiles(
     label: Annotated[str | None, typer.Option(help="Column; 'xtb' computes the GFN2-xTB gap, a second each.")] = None,
     unit: Unit = "eV",
     column: Annotated[str, typer.Option(help="With the SMILES.")] = "smiles",
-    seed: Annotated[int, typer.Option(help="Of the conformers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the conformers.")] = 0,
     strict: Strict = False,
     workers: Workers = None,
     records_per_shard: PerShard = None,

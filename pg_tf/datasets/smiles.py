@@ -13,6 +13,9 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 from pg_tf.datasets._collect import BadRecord, Path, Record, collect, open_text, parse_label
 from pg_tf.datasets.molecules import Molecules
 
+MOST_SEED = 2**31 - 1
+"""Of RDKit's."""
+
 
 def read_smiles_csv(
     path: Path,
@@ -32,7 +35,7 @@ def read_smiles_csv(
       path: `.csv` or `.csv.gz`.
       label: the column that holds each molecule's label.
       smiles_column: the column that holds the SMILES.
-      seed: of the conformers; the same seed gives the same geometry.
+      seed: of the conformers, 0 to 2**31 - 1; the same seed gives the same geometry.
       strict: raise at the first bad row, instead of skipping it with a warning. Bad are: SMILES that RDKit
         cannot read, that hold several molecules (salts) or an atom that is no element, or that get no
         conformer; a label that is missing or not finite.
@@ -42,10 +45,11 @@ def read_smiles_csv(
       Molecules; `names` are the SMILES and `skipped` lists the rows left out.
 
     Raises:
-      ValueError: if a column is missing, if not a single molecule could be read, or, where `strict`, at the
-        first bad row.
+      ValueError: if a column is missing, the seed is out of range, not a single molecule could be read, or, where
+        `strict`, at the first bad row.
       OSError: if the file cannot be opened.
     """
+    check_seed(seed)
     with open_text(path) as file, rdBase.BlockLogs():
         return collect(path, _outcomes(path, file, label, smiles_column, seed), strict, limit)
 
@@ -66,6 +70,16 @@ def _outcomes(
             yield place, Record(*conformer(smiles, seed), value, smiles)
         except BadRecord as error:
             yield place, error
+
+
+def check_seed(seed: int) -> None:
+    """Refuses what RDKit cannot hold, and -1, for which it draws another geometry every time.
+
+    Raises:
+      ValueError: and says what it must be.
+    """
+    if not 0 <= seed <= MOST_SEED:
+        raise ValueError(f"seed: must be 0 to {MOST_SEED}, got {seed}")
 
 
 def conformer(smiles: str, seed: int) -> tuple[np.ndarray, np.ndarray]:

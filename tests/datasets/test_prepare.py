@@ -21,7 +21,7 @@ from rdkit.Chem import rdDistGeom
 from typer.testing import CliRunner
 
 from pg_tf.cli import app
-from pg_tf.datasets import Molecules, load
+from pg_tf.datasets import Molecules, load, read_smiles_csv
 from pg_tf.datasets.manifest import Manifest, read_manifest
 from pg_tf.datasets.prepare import Recipe, npz, prepare, qm9, sdf, smiles, xyz
 from pg_tf.datasets.prepare.labels import odd_labels
@@ -219,6 +219,22 @@ def test_molecules_of_one_atom_and_of_300_are_kept(tmp_path: pathlib.Path) -> No
     np.testing.assert_array_equal(np.diff(molecules.row_splits), sizes)
     np.testing.assert_array_equal(molecules.atomic_numbers, z)
     np.testing.assert_array_equal(molecules.coords, coords.astype(np.float32))
+
+
+def test_array_of_several_labels_a_molecule_is_an_error(tmp_path: pathlib.Path) -> None:
+    arrays = {"z": np.full(3, 6), "pos": np.zeros((3, 3)), "N": np.ones(3, int)}
+    np.savez(tmp_path / "a.npz", **arrays, y=np.arange(6.0).reshape(3, 2), x=np.arange(3.0)[:, None])
+    with pytest.raises(ValueError, match=r"label: .* has 'y' with the shape \[3, 2\]"):
+        run(npz([tmp_path / "a.npz"], "y"), tmp_path / "y")
+    assert run(npz([tmp_path / "a.npz"], "x"), tmp_path / "x")[1].labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_seed_that_rdkit_does_not_take_is_an_error(tmp_path: pathlib.Path, seed: int) -> None:
+    path = written(tmp_path / "a.csv", ["smiles\n", "CCO\n"])
+    for read in (lambda: smiles([path], seed=seed), lambda: read_smiles_csv(path, seed=seed)):
+        with pytest.raises(ValueError, match=f"seed: must be 0 to 2147483647, got {seed}"):
+            read()
 
 
 def test_xyz_frames_are_read_and_bad_ones_skipped(tmp_path: pathlib.Path) -> None:

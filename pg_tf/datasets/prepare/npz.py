@@ -25,7 +25,7 @@ def npz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reci
 
     Args:
       files: they are loaded whole, one after the other.
-      label: name of the array `[B]` with the labels.
+      label: name of the array `[B]` or `[B, 1]` with the labels.
       unit: of the labels.
     """
     return Recipe("npz", files, {}, partial(_chunks, files, label), partial(parse_npz, label), label=label, unit=unit)
@@ -77,7 +77,14 @@ def _arrays(path: Path, label: str | None) -> tuple[Any, Any, Any, Any]:
         raise ValueError(f"label: {path} has no array {label!r}; it holds {names}")
     if splits is None:
         splits = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    labels = None if label is None else arrays[label].reshape(len(arrays[label]), -1)[:, 0]
+    labels = None if label is None else arrays[label]
+    if labels is not None and labels.shape[1:] == (1,):
+        labels = labels[:, 0]
+    if labels is not None and labels.ndim != 1:
+        raise ValueError(
+            f"label: {path} has {label!r} with the shape {list(labels.shape)}, where one value a molecule is wanted; "
+            f"save the column that is meant as an array of its own"
+        )
     if splits[0] != 0 or (np.diff(splits) < 0).any() or splits[-1] != len(numbers) or coords.shape != (len(numbers), 3):
         raise ValueError(
             f"{path}: {len(numbers)} atomic numbers, coordinates {list(coords.shape)} and offsets from {splits[0]} to "

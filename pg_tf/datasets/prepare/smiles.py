@@ -11,7 +11,7 @@ from functools import partial
 from pg_tf.datasets._collect import DAMAGE, BadRecord, Path, Record, damage_of, parse_label
 from pg_tf.datasets.prepare.recipe import Chunk, Outcome, Recipe, chunked
 from pg_tf.datasets.prepare.streams import unpacked
-from pg_tf.datasets.smiles import conformer
+from pg_tf.datasets.smiles import check_seed, conformer
 from pg_tf.datasets.xtb import homo_lumo_gap, require_tblite
 
 XTB = "xtb"
@@ -31,12 +31,13 @@ def smiles(
         (doi:10.1021/acs.jctc.8b01176), in eV.
       unit: of the labels.
       smiles_column: the column with the SMILES.
-      seed: of the conformers.
+      seed: of the conformers, 0 to 2**31 - 1.
 
     Raises:
-      ValueError: if a table lacks a column.
+      ValueError: if a table lacks a column, or the seed is out of range.
       ImportError: if "xtb" is asked for and tblite is not installed.
     """
+    check_seed(seed)
     if label == XTB:
         require_tblite()
         unit = "eV"
