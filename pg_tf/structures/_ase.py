@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pg_tf.datasets._collect import open_text
 from pg_tf.structures.structure import Structure
 
 Path = str | os.PathLike[str]
@@ -93,10 +94,28 @@ def _import_ase() -> Any:
     return ase
 
 
+def _check_counts(path: Path) -> None:
+    """Makes sure that the file has the lines that its counts promise: ASE would make room for the atoms first."""
+    with open_text(path) as file:
+        lines = file.read().splitlines()
+    start = 0
+    while start < len(lines) and lines[start].strip():
+        text = lines[start].split()[0]
+        if not text.isdecimal():
+            raise ValueError(f"path: {path}: line {start + 1} must be a number of atoms, and is {lines[start]!r}")
+        if (missing := start + 2 + int(text) - len(lines)) > 0:
+            raise ValueError(
+                f"path: {path}: line {start + 1} promises {text} atoms; {missing} of its lines are missing"
+            )
+        start += 2 + int(text)
+
+
 def _read(path: Path, format: str, frame: int) -> Structure:
     ase = _import_ase()
     with open(path, "rb"):
         pass  # what is no readable file is an OSError, whatever ASE makes of it
+    if format == "extxyz":
+        _check_counts(path)
     try:
         atoms = ase.io.read(os.fspath(path), index=frame, format=format)
     except KeyError as error:

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from pg_tf.datasets._collect import Path, open_text
 from pg_tf.elements import SYMBOLS
 from pg_tf.structures.structure import CLOSEST, Structure
+from pg_tf.structures.symmetry import Operation, check_symmetry, is_group, operations_of
 
 # Images of a partly occupied site that are further apart than this are two places of a disordered atom, Å.
 _CLOSEST_PARTIAL = 0.1
@@ -62,8 +63,12 @@ def read_cif(path: Path, *, block: str | None = None, strict: bool = False) -> S
         small = gemmi.make_small_structure_from_block(chosen)
         cell = _cell(small)
         operations = _operations(small, doubt)
+        check_symmetry(operations, cell)
         typed = len(chosen.find_values("_atom_site_type_symbol")) > 0
-        numbers, fractional, weights, labels = _expand(small, operations, cell, typed)
+        _check_occupancies(chosen)
+        numbers, fractional, weights, labels = _expand(small, operations, cell, typed, _dummies(chosen))
+        if not len(numbers):
+            raise ValueError("it has no atoms: all sites are dummies or have an occupancy of 0")
         _check_overlaps(fractional, weights, labels, cell)
         structure = Structure(numbers, fractional @ cell, cell, weights=weights, name=chosen.name)
     except (ValueError, RuntimeError) as error:
@@ -72,6 +77,10 @@ def read_cif(path: Path, *, block: str | None = None, strict: bool = False) -> S
     for cause in _formula_doubts(chosen, structure):
         doubt(cause)
     return structure
+
+
+# Of a cell, Å.
+_SHORTEST, _LONGEST = 0.5, 1e5
 
 
 def is_mmcif(path: Path) -> bool:
@@ -121,7 +130,11 @@ def _cell(small: gemmi.SmallStructure) -> npt.NDArray[np.float64]:
         raise ValueError("it has no cell lengths and angles")
     lengths, angles = small.cell.parameters[:3], small.cell.parameters[3:]
     cell = np.array(small.cell.orth.mat.tolist()).T
-    possible = min(lengths) > 0 and all(0 < angle < 180 for angle in angles)
+    if not all(_SHORTEST <= length <= _LONGEST for length in lengths):
+        raise ValueError(f"its cell has the lengths {lengths}; they must be from {_SHORTEST:g} to {_LONGEST:g} Å")
+    if max(angles) < math.pi:
+        raise ValueError(f"its cell has the angles {angles}; they must be in degrees")
+    possible = all(0 < angle < 180 for angle in angles)
     if not (possible and np.isfinite(cell).all() and np.linalg.det(cell) > 1e-8 * np.prod(lengths)):
         raise ValueError(f"there is no cell with the lengths {lengths} and the angles {angles}: it has no volume")
     return cell
@@ -148,39 +161,58 @@ def _space_group(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> g
     return group
 
 
-def _operations(
-    small: gemmi.SmallStructure, doubt: Callable[[str], None]
-) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+def _operations(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> list[Operation]:
     """Rotation and translation of each operation, in fractional coordinates."""
     if small.symops:
         try:
             operations = [gemmi.Op(text.strip().strip("'\"")) for text in small.symops]
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"its symmetry operations cannot be read: {error}") from error
+        if not is_group(operations_of(operations)):
+            doubt("the products of its symmetry operations are not all among them: the list is incomplete or wrong")
+        named = gemmi.find_spacegroup_by_name(small.spacegroup_hm, small.cell.alpha, small.cell.gamma)
+        if named is not None and len(list(named.operations())) != len(operations):
+            doubt(
+                f"it lists {len(operations)} symmetry operations, and its space group {named.hm} has "
+                f"{len(list(named.operations()))}; those of the list are taken"
+            )
     elif (group := _space_group(small, doubt)) is not None:
         operations = list(group.operations())
     else:
-        named = small.spacegroup_hm or small.spacegroup_hall or small.spacegroup_number
-        if named:
-            raise ValueError(f"it lists no symmetry operations, and its space group, {named}, is not a known one")
+        unknown = small.spacegroup_hm or small.spacegroup_hall or small.spacegroup_number
+        if unknown:
+            raise ValueError(f"it lists no symmetry operations, and its space group, {unknown}, is not a known one")
         doubt("it says nothing about symmetry; the atoms are taken for those of the whole cell")
         operations = [gemmi.Op("x,y,z")]
-    scale = 1.0 / gemmi.Op.DEN
-    return [(np.array(op.rot, float) * scale, np.array(op.tran, float) * scale) for op in operations]
+    return operations_of(operations)
+
+
+def _check_occupancies(block: gemmi.cif.Block) -> None:
+    """What is no number the parser takes for 1."""
+    for row, text in enumerate(block.find_values("_atom_site_occupancy"), 1):
+        if text not in ("?", ".") and not math.isfinite(gemmi.cif.as_number(text)):
+            raise ValueError(f"row {row} of its sites has the occupancy {text!r}, which is no number")
+
+
+def _dummies(block: gemmi.cif.Block) -> set[str]:
+    """Labels of sites that stand for no atom."""
+    rows = block.find("_atom_site_", ["label", "calc_flag"])
+    return {gemmi.cif.as_string(row[0]) for row in rows if gemmi.cif.as_string(row[1]).lower() == "dum"}
 
 
 def _expand(
     small: gemmi.SmallStructure,
-    operations: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
+    operations: list[Operation],
     cell: npt.NDArray[np.float64],
     typed: bool,
+    dummies: set[str],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.float64], list[str]]:
     numbers: list[int] = []
     places: list[npt.NDArray[np.float64]] = []
     weights: list[float] = []
     labels: list[str] = []
     for site in small.sites:
-        if site.occ == 0:
+        if site.occ == 0 or site.label in dummies:
             continue
         position = np.array(site.fract.tolist())
         if not (np.abs(position) < _FURTHEST).all():  # NaN as well
@@ -206,6 +238,9 @@ def _atomic_number(site: gemmi.SmallStructure.Site, typed: bool) -> int:
     if not typed and re.match(r"wat(er)?\d*$", site.label, re.IGNORECASE):
         return 8
     number = site.element.atomic_number
+    # An element and its charge; the parser reads silicon out of "Si/Al".
+    if typed and re.fullmatch(r"[A-Za-z]{1,2}(\d*\.?\d*[+-]\d*|\d+)?", site.type_symbol) is None:
+        number = 0
     if not 1 <= number < len(SYMBOLS):
         raise ValueError(
             f"site {site.label} ({f'type {site.type_symbol}' if typed else 'no type symbol'}) is no element"

@@ -10,7 +10,8 @@ import numpy as np
 
 from pg_tf.datasets._collect import Path, open_text
 from pg_tf.elements import SYMBOLS
-from pg_tf.structures.structure import Structure
+from pg_tf.structures.structure import CLOSEST, Structure
+from pg_tf.structures.symmetry import check_symmetry, operations_of
 
 _ALTERNATES = ("highest", "all")
 
@@ -72,12 +73,22 @@ def _parsed(path: Path) -> gemmi.Structure:
         # What is no number the parser takes for 0.
         if line.startswith(("ATOM  ", "HETATM")) and not _has_coordinates(line):
             raise ValueError(f"line {number} has no coordinates in columns 31 to 54: {line.rstrip()!r}")
+        if line.startswith(("ATOM  ", "HETATM")) and not _has_occupancy(line):
+            raise ValueError(f"line {number} has no occupancy from 0 to 1 in columns 55 to 60: {line.rstrip()!r}")
     return gemmi.read_pdb_string(text)
 
 
 def _has_coordinates(line: str) -> bool:
     try:
         return all(math.isfinite(float(line[start : start + 8])) for start in (30, 38, 46))
+    except ValueError:
+        return False
+
+
+def _has_occupancy(line: str) -> bool:
+    text = line[54:60].strip()
+    try:
+        return not text or 0 <= float(text) <= 1
     except ValueError:
         return False
 
@@ -118,15 +129,20 @@ def _in_cell(molecules: Structure, content: gemmi.Structure) -> Structure:
     if not content.cell.is_crystal() or group is None:
         raise ValueError(f"unit_cell: it has no cell, or its space group {content.spacegroup_hm!r} is not a known one")
     cell = np.array(content.cell.orth.mat.tolist()).T
+    operations = operations_of(list(group.operations()))
+    check_symmetry(operations, cell)
     fractional = np.linalg.solve(cell.T, molecules.coords.T).T
-    images = [
-        fractional @ np.array(op.rot, float).T / gemmi.Op.DEN + np.array(op.tran, float) / gemmi.Op.DEN
-        for op in group.operations()
-    ]
+    images = np.stack([fractional @ rotation.T + shift for rotation, shift in operations])  # [operations, A, 3]
+    kept = np.ones(images.shape[:2], bool)
+    for later in range(len(images)):
+        for earlier in range(later):  # an atom on an axis or a plane comes onto itself again
+            apart = images[later] - images[earlier]
+            kept[later] &= np.linalg.norm((apart - np.round(apart)) @ cell, axis=1) >= CLOSEST
+    atom = np.broadcast_to(np.arange(len(molecules)), kept.shape)[kept]
     return Structure(
-        np.tile(molecules.atomic_numbers, len(images)),
-        np.concatenate(images) @ cell,
+        molecules.atomic_numbers[atom],
+        images[kept] @ cell,
         cell,
-        weights=np.tile(np.asarray(molecules.weights), len(images)),
+        weights=np.asarray(molecules.weights)[atom],
         name=molecules.name,
     )

@@ -114,7 +114,7 @@ def test_plain_xyz_has_no_cell(tmp_path: Path) -> None:
 
 def test_what_ase_cannot_read_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "bad.xyz"
-    path.write_text("3\nwater\nO 0 0\n")
+    path.write_text("1\nwater\nO 0 0\n")
     with pytest.raises(ValueError, match=r"path: .*bad\.xyz cannot be read as extxyz"):
         read_structure(path)
     path.write_text("1\n\nX 0 0 0\n")

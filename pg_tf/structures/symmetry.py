@@ -1,0 +1,49 @@
+"""Symmetry operations of a crystal, in fractional coordinates, and whether they can be those of its cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gemmi
+import numpy as np
+import numpy.typing as npt
+
+Operation = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+# How far an operation may change lengths in a cell, as a share: measured cells obey their symmetry to better.
+_METRIC_SLACK = 0.02
+
+
+def operations_of(operations: Sequence[gemmi.Op]) -> list[Operation]:
+    """Rotation `[3, 3]` and translation `[3]` of each."""
+    scale = 1.0 / gemmi.Op.DEN
+    return [(np.array(op.rot, float) * scale, np.array(op.tran, float) * scale) for op in operations]
+
+
+def check_symmetry(operations: Sequence[Operation], cell: npt.NDArray[np.float64]) -> None:
+    """Makes sure that the operations map the lattice onto itself.
+
+    Raises:
+      ValueError: if one is singular or changes lengths.
+    """
+    metric = cell @ cell.T
+    scale = np.sqrt(np.outer(metric.diagonal(), metric.diagonal()))
+    for number, (rotation, _) in enumerate(operations, 1):
+        if abs(abs(np.linalg.det(rotation)) - 1) > 1e-6:
+            raise ValueError(f"its symmetry operation {number} has the determinant {np.linalg.det(rotation):g}")
+        if (np.abs(rotation.T @ metric @ rotation - metric) > _METRIC_SLACK * scale).any():
+            raise ValueError(
+                f"its symmetry operation {number} is none of its cell: it maps the lattice vectors onto others of "
+                "other lengths or angles"
+            )
+
+
+def is_group(operations: Sequence[Operation]) -> bool:
+    """Whether the product of any two operations is among them, up to lattice vectors."""
+    keys = {_key(*operation) for operation in operations}
+    return all(_key(a @ b, a @ s + t) in keys for a, t in operations for b, s in operations)
+
+
+def _key(rotation: npt.NDArray[np.float64], shift: npt.NDArray[np.float64]) -> bytes:
+    # Translations are multiples of 1/24.
+    return np.rint(rotation).astype(np.int8).tobytes() + (np.rint(24 * shift) % 24).astype(np.int8).tobytes()
