@@ -167,6 +167,19 @@ def test_any_axes_of_a_cell_may_be_open(rng, periodic):
     assert largest_error(structure, reference) < CRYSTAL
 
 
+@pytest.mark.parametrize("periodic", [(True, False, True), (True, False, False), (False, False, False)])
+@pytest.mark.parametrize("clearance", [3.0, 2.0])
+def test_atoms_near_open_faces_of_a_strongly_oblique_cell(clearance, periodic):
+    cell, sigma = np.array([[9.658, 0, 0], [1.966, 8.976, 0], [-1.836, 7.143, 6.540]]), 0.4
+    margin = np.where(periodic, 0, clearance * sigma * np.linalg.norm(np.linalg.inv(cell), axis=0))
+    fractional = margin + (1 - 2 * margin) * np.random.default_rng(3).uniform(size=(8, 3))
+    fractional[0, 1] = margin[1]
+    truth = carbon(fractional, cell, periodic)
+    found, back = inverted(truth, sigma=sigma, voxel=0.34)
+    assert found.converged
+    assert largest_error(back, truth) < CRYSTAL
+
+
 def test_slab_box_keeps_what_the_open_faces_cut(rng):
     box = ([0.0] * 3, [5.0, 4.0, 7.0])
     coords = np.array([[0.05, 3.9, 0.1], [2.0, 0.1, 3.0], [4.9, 2.0, 6.9]])  # the first and the last are cut

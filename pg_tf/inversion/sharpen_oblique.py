@@ -2,7 +2,8 @@
 
 In a closed cell the singular vectors of the map from point atoms to voxels are plane waves, and the singular values the
 spectrum of an atom, exp(-sigma^2 K^2 / 2) times a sinc for each edge of the voxel; what is done with them is as in
-`sharpen.py`. Beyond faces that are open, voxels without mass are added until they may as well be closed.
+`sharpen.py`. Beyond faces that are open, voxels are added until they may as well be closed. What they hold is unknown:
+where atoms are near a face, all that is known is what the voxels within say of it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from pg_tf.inversion.space import waves
 # How far the grid is continued beyond open faces, in sigma: an atom at one face must not be seen at the other.
 _MARGIN = 4.0
 
+# Of conjugate gradients. Beyond, little is sharper.
+_STEPS = 30
+
 
 @dataclasses.dataclass(frozen=True)
 class FourierSharpener:
@@ -37,6 +41,8 @@ class FourierSharpener:
     _filter: npt.NDArray[np.complex128]  # [K, waves]
     _matched: npt.NDArray[np.complex128]  # [K, waves]
     _unit: Array  # [K], standard deviation of what the matched filter gives for a noise of 1
+    _power: Array  # [K, waves], square of the spectrum of an atom
+    _ridge: Array  # [K]
 
     @classmethod
     def of(
@@ -76,7 +82,9 @@ class FourierSharpener:
         finest = (sigma * np.sqrt(power))[:, np.newaxis] / np.linalg.norm(edges, axis=2)
         x, y, z = np.ceil(extents * density(finest.min(axis=0))).astype(int).tolist()
 
-        gain = np.sign(atom) * np.abs(atom) ** per_wave(1 + power) / (atom**2 + per_wave(ridge(at_noise)))
+        least = ridge(at_noise)
+        kept = np.sign(atom) * np.abs(atom) ** per_wave(1 + power)
+        gain = kept / (atom**2 + per_wave(least))
         height = (gain * atom).sum(axis=(1, 2, 3))
         spread = np.sqrt(np.prod(shape) * (gain**2).sum(axis=(1, 2, 3)))
         norm = (atom**2).sum(axis=(1, 2, 3))
@@ -93,25 +101,50 @@ class FourierSharpener:
             vectors,
             -np.einsum("d,kde->ke", margins, edges),
             (index[:, 0] * y + index[:, 1]) * z + index[:, 2],
-            gain * shift / per_wave(height * scale),
+            kept * shift / per_wave(height * scale),
             atom * shift / per_wave(norm * scale),
             np.sqrt(np.prod(shape) / norm) / scale,
+            atom**2,
+            least,
         )
 
     def place(self, position: Array, grid: npt.NDArray[np.int64]) -> Array:
         return self._corner[grid] + np.einsum("pd,pde->pe", position / self.shape, self._vectors[grid])
 
     def __call__(self, grids: Array) -> npt.NDArray[np.float32]:
-        return self._filtered(grids, self._filter).astype(np.float32)
+        return self._at_places(self._weights(grids), self._filter).astype(np.float32)
 
     def matched(self, residuals: Array) -> tuple[Array, Array]:
-        return self._filtered(residuals, self._matched), self._unit
+        return self._at_places(self._spectrum(residuals), self._matched), self._unit
 
-    def _filtered(self, grids: Array, gain: npt.NDArray[np.complex128]) -> Array:
+    def _weights(self, grids: Array) -> npt.NDArray[np.complex128]:
+        """The spectrum of (A A^T + ridge)^-1 grids, A being what makes grids of densities; `_filter` leads on."""
+        power, ridge = self._power, self._ridge[:, np.newaxis, np.newaxis, np.newaxis]
+        if not any(self._margins):
+            return self._spectrum(grids) / (power + ridge)
+        # What lies beyond a face is left open: if it were 0, the step at the face would ring through the whole grid.
+        # Conjugate gradients, the strong waves first: how early they end is a ridge of its own.
+        ends = (slice(None), *(slice(m, m + n) for m, n in zip(self._margins, grids.shape[1:], strict=True)))
+        weights = np.zeros(grids.shape)
+        rest = direction = grids.astype(np.float64)
+        square = _inner(rest, rest)
+        for _ in range(_STEPS):
+            image = scipy.fft.ifftn(self._spectrum(direction) * power, axes=(1, 2, 3)).real[ends]
+            image += ridge * direction
+            length = square / np.maximum(_inner(direction, image), np.finfo(np.float64).tiny)
+            weights = weights + length * direction
+            rest = rest - length * image
+            before, square = square, _inner(rest, rest)
+            direction = rest + square / np.maximum(before, np.finfo(np.float64).tiny) * direction
+        return self._spectrum(weights)
+
+    def _spectrum(self, grids: Array) -> npt.NDArray[np.complex128]:
         continued = np.pad(grids, [(0, 0), *((margin, margin) for margin in self._margins)])
-        spectrum = scipy.fft.fftn(continued, axes=(1, 2, 3)) * gain
-        fine = np.zeros((len(grids), int(np.prod(self.shape))), np.complex128)
-        for row, place, values in zip(fine, self._place, spectrum, strict=True):
+        return scipy.fft.fftn(continued, axes=(1, 2, 3))
+
+    def _at_places(self, spectrum: npt.NDArray[np.complex128], gain: npt.NDArray[np.complex128]) -> Array:
+        fine = np.zeros((len(spectrum), int(np.prod(self.shape))), np.complex128)
+        for row, place, values in zip(fine, self._place, spectrum * gain, strict=True):
             np.add.at(row, place.ravel(), values.ravel())
         return scipy.fft.ifftn(fine.reshape(-1, *self.shape), axes=(1, 2, 3)).real
 
@@ -120,3 +153,7 @@ class FourierSharpener:
             field.name for field in dataclasses.fields(self) if field.name not in ("shape", "periodic", "_margins")
         ]
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in per_grid})
+
+
+def _inner(one: Array, other: Array) -> Array:
+    return np.einsum("kxyz,kxyz->k", one, other)[:, np.newaxis, np.newaxis, np.newaxis]
