@@ -123,16 +123,27 @@ def write_shard(shard: Shard, path: str) -> None:
     Raises:
       OSError: if it cannot be written, such as on a full disk; what was there before stays.
     """
-    scratch = f"{path}.{os.getpid()}.tmp"
+    write_at_once(path, shard.to_bytes())
+
+
+def write_at_once(path: str | os.PathLike[str], content: bytes) -> None:
+    """Puts a file in its place in one step, synced.
+
+    Raises:
+      OSError: as `write_shard`; it names the file.
+    """
+    scratch = f"{os.fspath(path)}.{os.getpid()}.tmp"
     try:
         with open(scratch, "wb") as file:
-            file.write(shard.to_bytes())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(scratch, path)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(scratch):
             os.unlink(scratch)
+        if isinstance(error, OSError) and error.filename is None:  # a write that fails does not say where
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
 
 

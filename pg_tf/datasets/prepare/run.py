@@ -30,7 +30,7 @@ from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path, read_ma
 from pg_tf.datasets.prepare.labels import TO_EV, odd_label, odd_labels
 from pg_tf.datasets.prepare.recipe import Chunk, Recipe
 from pg_tf.datasets.prepare.streams import digest
-from pg_tf.datasets.shards import MOST_ATOMS, Shard, fingerprint, write_shard
+from pg_tf.datasets.shards import MOST_ATOMS, Shard, fingerprint, write_at_once, write_shard
 from pg_tf.elements import SYMBOLS
 
 _JOB = "job.json"
@@ -130,20 +130,11 @@ def _begin(root: Path, job: dict[str, Any]) -> None:
     elif any(root.glob("*.shard")) or os.path.exists(manifest_path(root)):
         raise ValueError(f"root: {root} holds shards of something else; choose another folder")
     else:
-        _write_text(path, json.dumps(job, indent=1, sort_keys=True) + "\n")
+        write_at_once(path, f"{json.dumps(job, indent=1, sort_keys=True)}\n".encode())
 
 
 def _short(job: dict[str, Any], names: list[str]) -> str:
     return json.dumps({name: job.get(name) for name in names})[:300]
-
-
-def _write_text(path: Path, text: str) -> None:
-    scratch = path.with_name(f"{path.name}.tmp")
-    with open(scratch, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
 
 
 def _shard_path(root: Path, number: int) -> Path:
@@ -164,8 +155,8 @@ def _make_shards(recipe: Recipe, root: Path, strict: bool, workers: int, count: 
             for number, chunk in enumerate(recipe.chunks(count)):
                 splits.append(chunk.split)
                 path = _shard_path(root, number)
-                if path.exists() and _is_sound(path):
-                    bar.advance(chunk.size, 0)
+                if path.exists() and (done := _molecules_in(path)) is not None:
+                    bar.advance(chunk.size, done)
                     continue
                 running[pool.submit(_make, recipe, chunk, str(path), strict)] = chunk.size
                 collect(wait_for_all=False)
@@ -180,12 +171,12 @@ def _make_shards(recipe: Recipe, root: Path, strict: bool, workers: int, count: 
     return splits
 
 
-def _is_sound(path: Path) -> bool:
+def _molecules_in(path: Path) -> int | None:
+    """How many molecules are in a shard; None if the disk damaged it, so that it is to be made again."""
     try:
-        Shard.from_bytes(path.read_bytes(), str(path))
+        return len(Shard.from_bytes(path.read_bytes(), str(path)).sizes)
     except ValueError:
-        return False  # the disk lost it: it is made again
-    return True
+        return None
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -292,8 +283,8 @@ def _finish(recipe: Recipe, job: dict[str, Any], root: Path, splits: list[str], 
         questions=questions,
         shards=entries,
     )
-    _write_text(root / _SKIPPED, "".join(f"{place}: {reason}\n" for place, reason in skipped))
-    _write_text(Path(manifest_path(root)), manifest.to_json())
+    write_at_once(root / _SKIPPED, "".join(f"{place}: {reason}\n" for place, reason in skipped).encode())
+    write_at_once(Path(manifest_path(root)), manifest.to_json().encode())
     return manifest
 
 
