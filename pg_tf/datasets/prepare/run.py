@@ -28,6 +28,7 @@ from rdkit import rdBase
 from pg_tf.datasets._collect import BadRecord, Record, check_float32
 from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path, read_manifest
 from pg_tf.datasets.prepare.labels import TO_EV, odd_label, odd_labels
+from pg_tf.datasets.prepare.progress import Bar
 from pg_tf.datasets.prepare.recipe import Chunk, Recipe
 from pg_tf.datasets.prepare.streams import digest
 from pg_tf.datasets.shards import MOST_ATOMS, Shard, fingerprint, write_at_once, write_shard
@@ -143,7 +144,7 @@ def _shard_path(root: Path, number: int) -> Path:
 
 def _make_shards(recipe: Recipe, root: Path, strict: bool, workers: int, count: int, progress: bool) -> list[str]:
     splits: list[str] = []
-    with _Bar(recipe.bytes if progress else None, recipe.kind) as bar, _pool(workers) as pool:
+    with Bar(recipe.bytes if progress else None, recipe.kind) as bar, _pool(workers) as pool:
         running: dict[Future[int], int] = {}
 
         def collect(wait_for_all: bool) -> None:
@@ -319,36 +320,6 @@ def _statistics(summaries: list[dict[str, Any]], molecules: int) -> dict[str, fl
         "min": float(min(s[2] for s in filled)),
         "max": float(max(s[3] for s in filled)),
     }
-
-
-class _Bar:
-    """A progress bar over the bytes of the source, or none."""
-
-    def __init__(self, total: int | None, title: str) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        self.molecules = 0
-        self.bar = Progress(
-            TextColumn(title),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[molecules]:,} molecules "),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            disable=total is None,
-        )
-        self.task = self.bar.add_task(title, total=total, molecules=0)
-
-    def __enter__(self) -> _Bar:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def advance(self, size: int, molecules: int) -> None:
-        self.molecules += molecules
-        self.bar.update(self.task, advance=size, molecules=self.molecules)
 
 
 def skipped_lines(root: str | os.PathLike[str]) -> Iterator[str]:
