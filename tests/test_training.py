@@ -358,7 +358,7 @@ def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
     one_line(train("--data", data, "--label", "gap", "--network", "stem_colour=3"), "stem_colour")
     if not tf.config.list_physical_devices("GPU"):
         one_line(train("--data", data, "--label", "gap", "--precision", "mixed_float16"), "use mixed_bfloat16")
-    one_line(train("--recipe", "large"), "--recipe: must be one of paper, small")
+    one_line(train("--recipe", "large"), "--recipe: must be one of paper, small, isotropic")
     (tmp_path / "file").touch()
     one_line(train("--output", tmp_path / "file"), str(tmp_path / "file"))
     write_sdf(tmp_path / "few.sdf", load_sample("validation")[:5])
