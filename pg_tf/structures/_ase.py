@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Any
 
 import numpy as np
 
-from pg_tf.datasets._collect import open_text
-from pg_tf.structures.structure import Structure
+from pg_tf.structures._text import read_text
+from pg_tf.structures.overlaps import check_overlaps
+from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
 
 Path = str | os.PathLike[str]
 
@@ -18,26 +20,37 @@ def from_ase(atoms: Any, name: str = "") -> Structure:
 
     Args:
       atoms: `ase.Atoms`. Lattice vectors that are zero, which ASE allows along axes that are not periodic, become unit
-        vectors across the others.
+        vectors across the others. An array `occupancy` becomes the weights.
       name: a title.
 
     Raises:
       ValueError: if the atoms stand for partly occupied places: ASE keeps only one element of each. `read_cif` reads
-        them all. Or for what `Structure` refuses.
+        them all. If they repeat along an axis without a lattice vector, or an occupancy is not from 0 to 1. Or for
+        what `Structure` refuses.
     """
-    shared = {kind: parts for kind, parts in (atoms.info.get("occupancy") or {}).items() if set(parts.values()) != {1}}
+    kinds = atoms.info.get("occupancy")
+    shared = {k: parts for k, parts in kinds.items() if set(parts.values()) != {1}} if isinstance(kinds, dict) else {}
     if shared:
         kind, parts = next(iter(shared.items()))
         raise ValueError(
             f"atoms: the places of kind {kind} are partly occupied, {parts}, which ase.Atoms cannot hold; use read_cif"
         )
-    has_cell = bool(np.any(np.asarray(atoms.cell)))
+    missing = ~np.asarray(atoms.cell).any(axis=1)
+    if (bad := np.flatnonzero(atoms.pbc & missing)).size:
+        raise ValueError(
+            f"atoms: pbc is {atoms.pbc.tolist()}, and there is no lattice vector {bad[0]}; give it, or set pbc to False"
+        )
+    has_cell = not missing.all()
+    weights = atoms.arrays.get("occupancy")
+    if weights is not None and (bad := np.flatnonzero(~((weights >= 0) & (weights <= 1 + OCCUPANCY_SLACK)))).size:
+        raise ValueError(f"atoms: atom {bad[0]} has the occupancy {weights[bad[0]]}; it must be from 0 to 1")
     return Structure(
         atoms.numbers,
         atoms.positions,
         np.asarray(atoms.cell.complete()) if has_cell else None,
         tuple(bool(flag) for flag in atoms.pbc) if has_cell else None,  # type: ignore[arg-type]
-        name=name,
+        weights,
+        name,
     )
 
 
@@ -94,37 +107,42 @@ def _import_ase() -> Any:
     return ase
 
 
-def _check_counts(path: Path) -> None:
-    """Makes sure that the file has the lines that its counts promise: ASE would make room for the atoms first."""
-    with open_text(path) as file:
-        lines = file.read().splitlines()
-    start = 0
+def _check_frames(text: str, frame: int) -> None:
+    """Makes sure that the text has the lines that its counts promise: ASE would make room for the atoms first."""
+    lines, start, frames = text.splitlines(), 0, 0
     while start < len(lines) and lines[start].strip():
-        text = lines[start].split()[0]
-        if not text.isdecimal():
-            raise ValueError(f"path: {path}: line {start + 1} must be a number of atoms, and is {lines[start]!r}")
-        if (missing := start + 2 + int(text) - len(lines)) > 0:
-            raise ValueError(
-                f"path: {path}: line {start + 1} promises {text} atoms; {missing} of its lines are missing"
-            )
-        start += 2 + int(text)
+        if lines[start].lstrip().startswith("VEC"):  # lattice vectors, as some programs write them
+            start += 1
+            continue
+        count = lines[start].split()[0]
+        if not (count.isdecimal() and len(count) < 20):
+            raise ValueError(f"line {start + 1} must be a number of atoms, and is {lines[start][:40]!r}")
+        if (missing := start + 2 + int(count) - len(lines)) > 0:
+            raise ValueError(f"line {start + 1} promises {count} atoms; {missing} of its lines are missing")
+        start += 2 + int(count)
+        frames += 1
+    if not -frames <= frame < frames:
+        raise ValueError(f"it has no frame {frame}; it has {frames}")
 
 
 def _read(path: Path, format: str, frame: int) -> Structure:
     ase = _import_ase()
-    with open(path, "rb"):
-        pass  # what is no readable file is an OSError, whatever ASE makes of it
-    if format == "extxyz":
-        _check_counts(path)
+    text = read_text(path)
     try:
-        atoms = ase.io.read(os.fspath(path), index=frame, format=format)
+        if format == "extxyz":
+            _check_frames(text, frame)
+        atoms = ase.io.read(io.StringIO(text), index=frame, format=format)
     except KeyError as error:
         raise ValueError(f"path: {path} cannot be read as {format}: {error} is no symbol of an element") from error
+    except ValueError as error:
+        raise ValueError(f"path: {path} cannot be read as {format}: {error}") from error
     except Exception as error:  # ASE's readers raise almost anything on what they cannot parse
         raise ValueError(f"path: {path} cannot be read as {format}: {type(error).__name__}: {error}") from error
     if format == "vasp" and atoms.cell.rank < 3:
         raise ValueError(f"path: {path}: its lattice vectors lie in one plane, or one of them is 0: {atoms.cell[:]}")
     try:
-        return from_ase(atoms, os.path.basename(os.fspath(path)))
+        structure = from_ase(atoms, os.path.basename(os.fspath(path)))
+        check_overlaps(structure, [f"{symbol} ({index})" for index, symbol in enumerate(structure.symbols)])
     except ValueError as error:
         raise ValueError(f"path: {path}: {error}") from error
+    return structure

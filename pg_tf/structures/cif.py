@@ -10,21 +10,26 @@ from collections.abc import Callable, Iterator
 import gemmi
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
-from pg_tf.datasets._collect import Path, open_text
+from pg_tf.datasets._collect import Path
 from pg_tf.elements import SYMBOLS
-from pg_tf.structures.structure import CLOSEST, Structure
-from pg_tf.structures.symmetry import Operation, check_symmetry, is_group, operations_of
+from pg_tf.structures._text import read_text
+from pg_tf.structures.overlaps import check_overlaps
+from pg_tf.structures.structure import CLOSEST, OCCUPANCY_SLACK, Structure
+from pg_tf.structures.symmetry import Operation, check_symmetry, distinct, is_group, operations_of
 
 # Images of a partly occupied site that are further apart than this are two places of a disordered atom, Å.
 _CLOSEST_PARTIAL = 0.1
 
+# Lengths of a cell, Å, and the angle below which it is more likely one in radians, degrees.
+_SHORTEST, _LONGEST = 0.5, 1e5
+_SMALLEST_ANGLE = 5.0
+
+# Einsteinium, the heaviest element of which there was ever enough to see.
+_HEAVIEST = 99
+
 # Fractional coordinates larger than this are none.
 _FURTHEST = 1000.0
-
-# Shared places: how far the occupancies may add up beyond 1 by rounding.
-_OCCUPANCY_SLACK = 0.02
 
 # Relative deviation of the composition from the formula that rounded occupancies explain.
 _FORMULA_SLACK = 0.02
@@ -61,7 +66,7 @@ def read_cif(path: Path, *, block: str | None = None, strict: bool = False) -> S
         chosen = _block(document, block, doubt)
         _fill_labels(chosen)
         small = gemmi.make_small_structure_from_block(chosen)
-        cell = _cell(small)
+        cell = _cell(small, doubt)
         operations = _operations(small, doubt)
         check_symmetry(operations, cell)
         typed = len(chosen.find_values("_atom_site_type_symbol")) > 0
@@ -69,18 +74,14 @@ def read_cif(path: Path, *, block: str | None = None, strict: bool = False) -> S
         numbers, fractional, weights, labels = _expand(small, operations, cell, typed, _dummies(chosen))
         if not len(numbers):
             raise ValueError("it has no atoms: all sites are dummies or have an occupancy of 0")
-        _check_overlaps(fractional, weights, labels, cell)
         structure = Structure(numbers, fractional @ cell, cell, weights=weights, name=chosen.name)
+        check_overlaps(structure, labels)
     except (ValueError, RuntimeError) as error:
         text = str(error)
         raise ValueError(text if text.startswith("path: ") else f"path: {path}: {text}") from error
-    for cause in _formula_doubts(chosen, structure):
+    for cause in [*_label_doubts(structure, labels, typed), *_formula_doubts(chosen, structure)]:
         doubt(cause)
     return structure
-
-
-# Of a cell, Å.
-_SHORTEST, _LONGEST = 0.5, 1e5
 
 
 def is_mmcif(path: Path) -> bool:
@@ -92,11 +93,11 @@ def is_mmcif(path: Path) -> bool:
 
 
 def _document(path: Path) -> gemmi.cif.Document:
-    with open_text(path) as file:
-        try:
-            return gemmi.cif.read_string(file.read())
-        except (ValueError, RuntimeError, EOFError) as error:
-            raise ValueError(f"path: {path} is not a CIF file: {error}") from error
+    text = read_text(path)
+    try:
+        return gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"path: {path} is not a CIF file: {error}") from error
 
 
 def _block(document: gemmi.cif.Document, name: str | None, doubt: Callable[[str], None]) -> gemmi.cif.Block:
@@ -125,7 +126,7 @@ def _fill_labels(block: gemmi.cif.Block) -> None:
             values[index] = symbol
 
 
-def _cell(small: gemmi.SmallStructure) -> npt.NDArray[np.float64]:
+def _cell(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> npt.NDArray[np.float64]:
     if not small.cell.is_crystal():
         raise ValueError("it has no cell lengths and angles")
     lengths, angles = small.cell.parameters[:3], small.cell.parameters[3:]
@@ -137,6 +138,8 @@ def _cell(small: gemmi.SmallStructure) -> npt.NDArray[np.float64]:
     possible = all(0 < angle < 180 for angle in angles)
     if not (possible and np.isfinite(cell).all() and np.linalg.det(cell) > 1e-8 * np.prod(lengths)):
         raise ValueError(f"there is no cell with the lengths {lengths} and the angles {angles}: it has no volume")
+    if min(angles) < _SMALLEST_ANGLE or max(angles) > 180 - _SMALLEST_ANGLE:
+        doubt(f"its cell has the angles {angles}; they must be in degrees")
     return cell
 
 
@@ -171,10 +174,10 @@ def _operations(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> li
         if not is_group(operations_of(operations)):
             doubt("the products of its symmetry operations are not all among them: the list is incomplete or wrong")
         named = gemmi.find_spacegroup_by_name(small.spacegroup_hm, small.cell.alpha, small.cell.gamma)
-        if named is not None and len(list(named.operations())) != len(operations):
+        if named is not None and not _is_listed(named, operations):
             doubt(
-                f"it lists {len(operations)} symmetry operations, and its space group {named.hm} has "
-                f"{len(list(named.operations()))}; those of the list are taken"
+                f"its {len(operations)} symmetry operations are not those of the space group that it names, "
+                f"{named.hm} with {len(list(named.operations()))}; those of the list are taken"
             )
     elif (group := _space_group(small, doubt)) is not None:
         operations = list(group.operations())
@@ -187,6 +190,15 @@ def _operations(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> li
     return operations_of(operations)
 
 
+def _is_listed(group: gemmi.SpaceGroup, operations: list[gemmi.Op]) -> bool:
+    """Whether the operations are those of the group, on any axes and origin."""
+    found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(operations))
+    if found is not None:
+        return found.number == group.number
+    # Axes and origins that are in no table: at least as many.
+    return len(distinct(operations_of(operations))) == len(list(group.operations()))
+
+
 def _check_occupancies(block: gemmi.cif.Block) -> None:
     """What is no number the parser takes for 1."""
     for row, text in enumerate(block.find_values("_atom_site_occupancy"), 1):
@@ -194,10 +206,10 @@ def _check_occupancies(block: gemmi.cif.Block) -> None:
             raise ValueError(f"row {row} of its sites has the occupancy {text!r}, which is no number")
 
 
-def _dummies(block: gemmi.cif.Block) -> set[str]:
-    """Labels of sites that stand for no atom."""
-    rows = block.find("_atom_site_", ["label", "calc_flag"])
-    return {gemmi.cif.as_string(row[0]) for row in rows if gemmi.cif.as_string(row[1]).lower() == "dum"}
+def _dummies(block: gemmi.cif.Block) -> list[bool]:
+    """Whether a site stands for no atom, for each."""
+    rows = block.find("_atom_site_", ["label", "?calc_flag"])
+    return [row.has(1) and gemmi.cif.as_string(row[1]).lower() == "dum" for row in rows]
 
 
 def _expand(
@@ -205,19 +217,19 @@ def _expand(
     operations: list[Operation],
     cell: npt.NDArray[np.float64],
     typed: bool,
-    dummies: set[str],
+    dummies: list[bool],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.float64], list[str]]:
     numbers: list[int] = []
     places: list[npt.NDArray[np.float64]] = []
     weights: list[float] = []
     labels: list[str] = []
-    for site in small.sites:
-        if site.occ == 0 or site.label in dummies:
+    for site, dummy in zip(small.sites, dummies, strict=True):
+        if site.occ == 0 or dummy:
             continue
         position = np.array(site.fract.tolist())
         if not (np.abs(position) < _FURTHEST).all():  # NaN as well
             raise ValueError(f"site {site.label} has no coordinates in the file, or impossible ones: {position}")
-        if not 0 < site.occ <= 1 + _OCCUPANCY_SLACK:
+        if not 0 < site.occ <= 1 + OCCUPANCY_SLACK:
             raise ValueError(f"site {site.label} has the occupancy {site.occ:g}; it must be from 0 to 1")
         closest = CLOSEST if site.occ >= 1 else _CLOSEST_PARTIAL
         images = np.array([rotation @ position + shift for rotation, shift in operations])
@@ -235,7 +247,7 @@ def _expand(
 
 def _atomic_number(site: gemmi.SmallStructure.Site, typed: bool) -> int:
     # Where the type is left out, the label tells it; the water of the American Mineralogist's files is no tungsten.
-    if not typed and re.match(r"wat(er)?\d*$", site.label, re.IGNORECASE):
+    if not typed and re.match(r"(wat(er)?|hoh)\d*$", site.label, re.IGNORECASE):
         return 8
     number = site.element.atomic_number
     # An element and its charge; the parser reads silicon out of "Si/Al".
@@ -248,36 +260,13 @@ def _atomic_number(site: gemmi.SmallStructure.Site, typed: bool) -> int:
     return number
 
 
-def _check_overlaps(
-    fractional: npt.NDArray[np.float64],
-    weights: npt.NDArray[np.float64],
-    labels: list[str],
-    cell: npt.NDArray[np.float64],
-) -> None:
-    """Raises where atoms closer than `CLOSEST` are occupied more than once together."""
-    if not len(fractional):
-        return
-    wrapped = fractional - np.floor(fractional)
-    margin = CLOSEST * np.linalg.norm(np.linalg.inv(cell), axis=0)
-    owner = np.arange(len(wrapped))
-    points, owners = [wrapped], [owner]
-    for shift in np.ndindex(3, 3, 3):
-        moved = wrapped + np.array(shift) - 1
-        near = ((moved > -margin) & (moved < 1 + margin)).all(axis=1)
-        if shift != (1, 1, 1) and near.any():
-            points.append(moved[near])
-            owners.append(owner[near])
-    all_owners = np.concatenate(owners)
-    tree = cKDTree(np.concatenate(points) @ cell)
-    for atom, found in enumerate(tree.query_ball_point(wrapped @ cell, CLOSEST)):
-        others = set(all_owners[found].tolist()) | {atom}
-        total = float(weights[sorted(others)].sum())
-        if len(others) > 1 and total > 1 + _OCCUPANCY_SLACK:
-            names = ", ".join(sorted({labels[i] for i in others}))
-            raise ValueError(
-                f"{len(others)} atoms of {names} lie within {CLOSEST} Å of one another with occupancies that add up to "
-                f"{total:g}: a place listed twice, alternatives without occupancies, or symmetry that does not fit"
-            )
+def _label_doubts(structure: Structure, labels: list[str], typed: bool) -> Iterator[str]:
+    """Labels and types that more likely mean something else than the element that they spell: Cn, No, W."""
+    for symbol, label in sorted(dict(zip(structure.symbols, labels, strict=True)).items()):
+        if SYMBOLS.index(symbol) > _HEAVIEST:
+            yield f"site {label} is read as {symbol}, an element too short-lived for crystals"
+        elif symbol == "W" and not typed and re.fullmatch(r"W\d*[A-Za-z']?", label):
+            yield f"site {label} has no type and is read as tungsten; where it is water, give it the type O"
 
 
 def _formula_doubts(block: gemmi.cif.Block, structure: Structure) -> Iterator[str]:

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import gemmi
 import numpy as np
+import numpy.typing as npt
 
-from pg_tf.datasets._collect import Path, open_text
+from pg_tf.datasets._collect import Path
 from pg_tf.elements import SYMBOLS
-from pg_tf.structures.structure import CLOSEST, Structure
+from pg_tf.structures._text import read_text
+from pg_tf.structures.overlaps import check_overlaps
+from pg_tf.structures.structure import CLOSEST, OCCUPANCY_SLACK, Structure
 from pg_tf.structures.symmetry import check_symmetry, operations_of
 
 _ALTERNATES = ("highest", "all")
@@ -27,11 +30,13 @@ def read_pdb(path: Path, *, model: int = 1, alternates: str = "highest", unit_ce
         weight of 1 (of equal ones the first letter); "all" reads all, weighted by their occupancies. Other partly
         occupied atoms are weighted either way.
       unit_cell: False reads the molecules as they stand, without a lattice. True makes all molecules of the crystal's
-        cell by its symmetry.
+        cell by its symmetry. Copies of an atom on a symmetry axis or plane that fall together become one, with the sum
+        of their occupancies but at most 1.
 
     Raises:
-      ValueError: if the file is damaged or has no atoms, there is no such model, an atom is no element, or `unit_cell`
-        is asked for and the file has no cell or space group.
+      ValueError: if the file is damaged or has no atoms, there is no such model, an atom is no element or has no
+        coordinates, an occupancy is not from 0 to 1, atoms lie on one another with occupancies that add up to more
+        than 1, or `unit_cell` is asked for and the file has no cell or space group, or one that does not fit the other.
       OSError: if the file cannot be opened.
     """
     if alternates not in _ALTERNATES:
@@ -43,25 +48,33 @@ def read_pdb(path: Path, *, model: int = 1, alternates: str = "highest", unit_ce
         models = {index + 1: part for index, part in enumerate(content)}
         if model not in models:
             raise ValueError(f"it has no model {model}; it has {len(models)}")
-        numbers, coords, weights = [], [], []
+        numbers, coords, weights, occupancies, labels = [], [], [], [], []
         for place, atom, weight in _atoms(models[model], alternates):
+            label = f"{atom.name} of {place}"
             number = atom.element.atomic_number
             if not 1 <= number < len(SYMBOLS):
-                raise ValueError(f"atom {atom.name} of {place} is no element")
+                raise ValueError(f"atom {label} is no element")
+            if not all(map(math.isfinite, atom.pos.tolist())):
+                raise ValueError(f"atom {label} has no coordinates")
+            if not 0 <= atom.occ <= 1 + OCCUPANCY_SLACK:  # NaN as well
+                raise ValueError(f"atom {label} has the occupancy {atom.occ:g}; it must be from 0 to 1")
             numbers.append(number)
             coords.append(atom.pos.tolist())
             weights.append(round(weight, 6))  # kept in single precision by the parser
+            occupancies.append(atom.occ)
+            labels.append(label)
         if not numbers:
             raise ValueError("it has no atoms")
         one = Structure(np.array(numbers, np.int32), np.array(coords), weights=np.array(weights), name=name)
-        return _in_cell(one, content) if unit_cell else one
+        check_overlaps(one, labels, np.array(occupancies))
+        return _in_cell(one, content, labels, np.array(occupancies)) if unit_cell else one
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"path: {path}: {error}") from error
+        text = str(error)
+        raise ValueError(text if text.startswith("path: ") else f"path: {path}: {text}") from error
 
 
 def _parsed(path: Path) -> gemmi.Structure:
-    with open_text(path) as file:
-        text = file.read()
+    text = read_text(path)
     first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
     if first.lower().startswith("data_"):
         document = gemmi.cif.read_string(text)
@@ -69,13 +82,16 @@ def _parsed(path: Path) -> gemmi.Structure:
         if not blocks:
             raise ValueError("no block of it has atoms under _atom_site.Cartn_x; crystals of small molecules: read_cif")
         return gemmi.make_structure_from_block(blocks[0])
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         # What is no number the parser takes for 0.
         if line.startswith(("ATOM  ", "HETATM")) and not _has_coordinates(line):
             raise ValueError(f"line {number} has no coordinates in columns 31 to 54: {line.rstrip()!r}")
         if line.startswith(("ATOM  ", "HETATM")) and not _has_occupancy(line):
             raise ValueError(f"line {number} has no occupancy from 0 to 1 in columns 55 to 60: {line.rstrip()!r}")
-    return gemmi.read_pdb_string(text)
+        if line.startswith(("ATOM  ", "HETATM")) and not line[54:60].strip():
+            lines[number - 1] = f"{line[:54]:54}  1.00{line[60:]}"
+    return gemmi.read_pdb_string("\n".join(lines))
 
 
 def _has_coordinates(line: str) -> bool:
@@ -88,7 +104,7 @@ def _has_coordinates(line: str) -> bool:
 def _has_occupancy(line: str) -> bool:
     text = line[54:60].strip()
     try:
-        return not text or 0 <= float(text) <= 1
+        return not text or 0 <= float(text) <= 1 + OCCUPANCY_SLACK
     except ValueError:
         return False
 
@@ -124,7 +140,9 @@ def _by_number(chain: gemmi.Chain) -> Iterator[list[gemmi.Residue]]:
         yield group
 
 
-def _in_cell(molecules: Structure, content: gemmi.Structure) -> Structure:
+def _in_cell(
+    molecules: Structure, content: gemmi.Structure, labels: list[str], occupancies: npt.NDArray[np.float64]
+) -> Structure:
     group = content.find_spacegroup()
     if not content.cell.is_crystal() or group is None:
         raise ValueError(f"unit_cell: it has no cell, or its space group {content.spacegroup_hm!r} is not a known one")
@@ -134,15 +152,16 @@ def _in_cell(molecules: Structure, content: gemmi.Structure) -> Structure:
     fractional = np.linalg.solve(cell.T, molecules.coords.T).T
     images = np.stack([fractional @ rotation.T + shift for rotation, shift in operations])  # [operations, A, 3]
     kept = np.ones(images.shape[:2], bool)
-    for later in range(len(images)):
-        for earlier in range(later):  # an atom on an axis or a plane comes onto itself again
-            apart = images[later] - images[earlier]
-            kept[later] &= np.linalg.norm((apart - np.round(apart)) @ cell, axis=1) >= CLOSEST
+    for later in range(1, len(images)):  # an atom on an axis or a plane comes onto itself again
+        apart = images[:later] - images[later]
+        onto = np.linalg.norm((apart - np.round(apart)) @ cell, axis=-1) < CLOSEST
+        kept[later] = ~(onto & kept[:later]).any(axis=0)
     atom = np.broadcast_to(np.arange(len(molecules)), kept.shape)[kept]
-    return Structure(
-        molecules.atomic_numbers[atom],
-        images[kept] @ cell,
-        cell,
-        weights=np.asarray(molecules.weights)[atom],
-        name=molecules.name,
+    # Such an atom has in some files the occupancy 1, in others 1 over the number of copies: at most 1 in all suits both.
+    copies = len(operations) / kept.sum(axis=0)
+    weights, shares = (np.minimum(values * copies, 1) for values in (np.asarray(molecules.weights), occupancies))
+    structure = Structure(
+        molecules.atomic_numbers[atom], images[kept] @ cell, cell, weights=weights[atom], name=molecules.name
     )
+    check_overlaps(structure, [labels[index] for index in atom], shares[atom])
+    return structure

@@ -40,10 +40,18 @@ def check_symmetry(operations: Sequence[Operation], cell: npt.NDArray[np.float64
 
 def is_group(operations: Sequence[Operation]) -> bool:
     """Whether the product of any two operations is among them, up to lattice vectors."""
-    keys = {_key(*operation) for operation in operations}
-    return all(_key(a @ b, a @ s + t) in keys for a, t in operations for b, s in operations)
+    rotations, shifts = (np.stack(parts) for parts in zip(*operations, strict=True))
+    known = distinct(operations)
+    return all(known >= _keys(turn @ rotations, shifts @ turn.T + shift) for turn, shift in operations)
 
 
-def _key(rotation: npt.NDArray[np.float64], shift: npt.NDArray[np.float64]) -> bytes:
-    # Translations are multiples of 1/24.
-    return np.rint(rotation).astype(np.int8).tobytes() + (np.rint(24 * shift) % 24).astype(np.int8).tobytes()
+def distinct(operations: Sequence[Operation]) -> set[bytes]:
+    """One key for each operation, the same for those that differ by lattice vectors."""
+    rotations, shifts = zip(*operations, strict=True)
+    return _keys(np.stack(rotations), np.stack(shifts))
+
+
+def _keys(rotations: npt.NDArray[np.float64], shifts: npt.NDArray[np.float64]) -> set[bytes]:
+    # All entries are multiples of 1/24.
+    parts = np.concatenate([24 * rotations.reshape(-1, 9), np.rint(24 * shifts) % 24], axis=1)
+    return {row.tobytes() for row in np.rint(parts).astype(np.int32)}

@@ -169,3 +169,25 @@ def test_coordinates_that_are_no_numbers_are_refused_by_line(value: str, tmp_pat
     path.write_text(CRYSTAL + line(1, " N", "N", 1) + line(2, " C", "C", 2).replace("   2.000", value, 1))
     with pytest.raises(ValueError, match="line 3 has no coordinates in columns 31 to 54"):
         read_pdb(path)
+
+
+def test_occupancy_that_is_left_blank_is_1(tmp_path: Path) -> None:
+    text = line(1, " N", "N", 1)
+    assert read(tmp_path, text[:54] + " " * 6 + text[60:]).weights.tolist() == [1.0]
+    assert read(tmp_path, text[:54] + "\n").weights.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1 1 2 3 1 1 A", "1 ? 2 3 1 1 A", "atom N of chain A, SER 1 has no coordinates"),
+        ("2 3 0.5 2 A", "2 3 3.0 2 A", "atom O of chain A, HOH 2 has the occupancy 3"),
+        ("2 3 0.5 2 A", "2 3 foo 2 A", "atom O of chain A, HOH 2 has the occupancy"),
+    ],
+)
+def test_numbers_of_an_mmcif_file_that_are_none_are_refused_by_atom(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    assert old in MMCIF
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, MMCIF.replace(old, new), ".cif")
