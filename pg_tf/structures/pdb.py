@@ -157,7 +157,7 @@ def _in_cell(
         onto = np.linalg.norm((apart - np.round(apart)) @ cell, axis=-1) < CLOSEST
         kept[later] = ~(onto & kept[:later]).any(axis=0)
     atom = np.broadcast_to(np.arange(len(molecules)), kept.shape)[kept]
-    # Such an atom has in some files the occupancy 1, in others 1 over the number of copies: at most 1 in all suits both.
+    # Such an atom has in some files occupancy 1, in others 1 over the number of copies: at most 1 in all suits both.
     copies = len(operations) / kept.sum(axis=0)
     weights, shares = (np.minimum(values * copies, 1) for values in (np.asarray(molecules.weights), occupancies))
     structure = Structure(
