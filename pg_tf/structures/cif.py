@@ -15,14 +15,14 @@ from pg_tf.datasets._collect import Path
 from pg_tf.elements import SYMBOLS
 from pg_tf.structures._text import read_text
 from pg_tf.structures.overlaps import check_overlaps
+from pg_tf.structures.space_group import operations_in
 from pg_tf.structures.structure import CLOSEST, OCCUPANCY_SLACK, Structure
-from pg_tf.structures.symmetry import Operation, check_symmetry, distinct, is_group, operations_of
+from pg_tf.structures.symmetry import Operation, check_lengths, check_symmetry
 
 # Images of a partly occupied site that are further apart than this are two places of a disordered atom, Å.
 _CLOSEST_PARTIAL = 0.1
 
-# Lengths of a cell, Å, and the angle below which it is more likely one in radians, degrees.
-_SHORTEST, _LONGEST = 0.5, 1e5
+# A smaller angle of a cell is more likely one in radians; degrees.
 _SMALLEST_ANGLE = 5.0
 
 # Einsteinium, the heaviest element of which there was ever enough to see.
@@ -67,7 +67,7 @@ def read_cif(path: Path, *, block: str | None = None, strict: bool = False) -> S
         _fill_labels(chosen)
         small = gemmi.make_small_structure_from_block(chosen)
         cell = _cell(small, doubt)
-        operations = _operations(small, doubt)
+        operations = operations_in(small, doubt)
         check_symmetry(operations, cell)
         typed = len(chosen.find_values("_atom_site_type_symbol")) > 0
         _check_occupancies(chosen)
@@ -109,6 +109,9 @@ def _block(document: gemmi.cif.Document, name: str | None, doubt: Callable[[str]
     with_atoms = [b for b in document if len(b.find_values("_atom_site_fract_x"))]
     if not with_atoms:
         raise ValueError("no block of it has atoms with fractional coordinates")
+    for axis in "yz":
+        if not len(with_atoms[0].find_values(f"_atom_site_fract_{axis}")):
+            raise ValueError(f"its atoms have no _atom_site_fract_{axis}")
     if len(with_atoms) > 1:
         names = ", ".join(b.name for b in with_atoms)
         doubt(f"several blocks have atoms, {names}; the first is read, or name one as block")
@@ -131,8 +134,7 @@ def _cell(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> npt.NDAr
         raise ValueError("it has no cell lengths and angles")
     lengths, angles = small.cell.parameters[:3], small.cell.parameters[3:]
     cell = np.array(small.cell.orth.mat.tolist()).T
-    if not all(_SHORTEST <= length <= _LONGEST for length in lengths):
-        raise ValueError(f"its cell has the lengths {lengths}; they must be from {_SHORTEST:g} to {_LONGEST:g} Å")
+    check_lengths(lengths)
     if max(angles) < math.pi:
         raise ValueError(f"its cell has the angles {angles}; they must be in degrees")
     possible = all(0 < angle < 180 for angle in angles)
@@ -141,62 +143,6 @@ def _cell(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> npt.NDAr
     if min(angles) < _SMALLEST_ANGLE or max(angles) > 180 - _SMALLEST_ANGLE:
         doubt(f"its cell has the angles {angles}; they must be in degrees")
     return cell
-
-
-def _space_group(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> gemmi.SpaceGroup | None:
-    # Databases write the choice of origin or axes as a letter at the end: ICSD's S is origin 1, its Z origin 2.
-    suffix = re.fullmatch(r"(.+?)[ :]+([SZHR12])", small.spacegroup_hm.strip(), re.IGNORECASE)
-    if small.spacegroup is not None and not (suffix and suffix[2].upper() in "SZ"):
-        group, chosen = small.spacegroup, bool(suffix) or bool(small.spacegroup_hall)
-    elif suffix:
-        letter = {"S": "1", "Z": "2"}.get(suffix[2].upper(), suffix[2].upper())
-        group, chosen = gemmi.find_spacegroup_by_name(f"{suffix[1]}:{letter}"), True
-    else:
-        number, chosen = small.spacegroup_number, False
-        group = gemmi.find_spacegroup_by_number(number) if 1 <= number <= 230 else None
-        if group is not None:  # rhombohedral or hexagonal axes, whichever the cell has
-            group = gemmi.find_spacegroup_by_name(group.hm, small.cell.alpha, small.cell.gamma)
-    if group is not None and group.ext in ("1", "2") and not chosen:
-        doubt(
-            f"its space group {group.hm} has two choices of the origin, and neither is named nor the operations "
-            f"listed; choice {group.ext} is taken"
-        )
-    return group
-
-
-def _operations(small: gemmi.SmallStructure, doubt: Callable[[str], None]) -> list[Operation]:
-    """Rotation and translation of each operation, in fractional coordinates."""
-    if small.symops:
-        try:
-            operations = [gemmi.Op(text.strip().strip("'\"")) for text in small.symops]
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(f"its symmetry operations cannot be read: {error}") from error
-        if not is_group(operations_of(operations)):
-            doubt("the products of its symmetry operations are not all among them: the list is incomplete or wrong")
-        named = gemmi.find_spacegroup_by_name(small.spacegroup_hm, small.cell.alpha, small.cell.gamma)
-        if named is not None and not _is_listed(named, operations):
-            doubt(
-                f"its {len(operations)} symmetry operations are not those of the space group that it names, "
-                f"{named.hm} with {len(list(named.operations()))}; those of the list are taken"
-            )
-    elif (group := _space_group(small, doubt)) is not None:
-        operations = list(group.operations())
-    else:
-        unknown = small.spacegroup_hm or small.spacegroup_hall or small.spacegroup_number
-        if unknown:
-            raise ValueError(f"it lists no symmetry operations, and its space group, {unknown}, is not a known one")
-        doubt("it says nothing about symmetry; the atoms are taken for those of the whole cell")
-        operations = [gemmi.Op("x,y,z")]
-    return operations_of(operations)
-
-
-def _is_listed(group: gemmi.SpaceGroup, operations: list[gemmi.Op]) -> bool:
-    """Whether the operations are those of the group, on any axes and origin."""
-    found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(operations))
-    if found is not None:
-        return found.number == group.number
-    # Axes and origins that are in no table: at least as many.
-    return len(distinct(operations_of(operations))) == len(list(group.operations()))
 
 
 def _check_occupancies(block: gemmi.cif.Block) -> None:

@@ -14,9 +14,12 @@ from pg_tf.elements import SYMBOLS
 from pg_tf.structures._text import read_text
 from pg_tf.structures.overlaps import check_overlaps
 from pg_tf.structures.structure import CLOSEST, OCCUPANCY_SLACK, Structure
-from pg_tf.structures.symmetry import check_symmetry, operations_of
+from pg_tf.structures.symmetry import check_lengths, check_symmetry, operations_of
 
 _ALTERNATES = ("highest", "all")
+
+# Relative deviation of the volume that rounded matrices explain.
+_VOLUME_SLACK = 0.01
 
 
 def read_pdb(path: Path, *, model: int = 1, alternates: str = "highest", unit_cell: bool = False) -> Structure:
@@ -147,6 +150,11 @@ def _in_cell(
     if not content.cell.is_crystal() or group is None:
         raise ValueError(f"unit_cell: it has no cell, or its space group {content.spacegroup_hm!r} is not a known one")
     cell = np.array(content.cell.orth.mat.tolist()).T
+    check_lengths(content.cell.parameters[:3])
+    if not math.isclose(abs(np.linalg.det(cell)), content.cell.volume, rel_tol=_VOLUME_SLACK):  # NaN as well
+        raise ValueError(f"unit_cell: the records SCALE and CRYST1 are not of the same cell, {content.cell.parameters}")
+    if any(not copy.given for copy in content.ncs):
+        raise ValueError("unit_cell: it leaves out copies that its records MTRIX would make, which are not made here")
     operations = operations_of(list(group.operations()))
     check_symmetry(operations, cell)
     fractional = np.linalg.solve(cell.T, molecules.coords.T).T
@@ -157,7 +165,7 @@ def _in_cell(
         onto = np.linalg.norm((apart - np.round(apart)) @ cell, axis=-1) < CLOSEST
         kept[later] = ~(onto & kept[:later]).any(axis=0)
     atom = np.broadcast_to(np.arange(len(molecules)), kept.shape)[kept]
-    # Such an atom has in some files occupancy 1, in others 1 over the number of copies: at most 1 in all suits both.
+    # Files give such an atom the occupancy 1, or 1 over the number of its copies: at most 1 in all suits both.
     copies = len(operations) / kept.sum(axis=0)
     weights, shares = (np.minimum(values * copies, 1) for values in (np.asarray(molecules.weights), occupancies))
     structure = Structure(

@@ -1,4 +1,5 @@
-"""Symmetry operations of a crystal, in fractional coordinates, and whether they can be those of its cell."""
+"""Symmetry operations of a crystal, in fractional coordinates, and whether they can be those of its cell; whether
+that can be one."""
 
 from __future__ import annotations
 
@@ -12,6 +13,20 @@ Operation = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 # How far an operation may change lengths in a cell, as a share: measured cells obey their symmetry to better.
 _METRIC_SLACK = 0.02
+
+# Of lattice vectors, Å.
+_SHORTEST, _LONGEST = 0.5, 1e5
+
+
+def check_lengths(lengths: Sequence[float]) -> None:
+    """Makes sure that these can be the lengths of lattice vectors in Å.
+
+    Raises:
+      ValueError: if one cannot.
+    """
+    if not all(_SHORTEST <= length <= _LONGEST for length in lengths):  # NaN as well
+        shown = tuple(float(length) for length in lengths)
+        raise ValueError(f"its cell has the lengths {shown}; they must be from {_SHORTEST:g} to {_LONGEST:g} Å")
 
 
 def operations_of(operations: Sequence[gemmi.Op]) -> list[Operation]:

@@ -1,4 +1,4 @@
-"""Places described twice are refused by every reader; so are damaged archives."""
+"""Places described twice are refused by every reader, and so is what the parsers would pass over in silence."""
 
 import gzip
 from collections.abc import Callable
@@ -106,3 +106,49 @@ def test_axes_that_repeat_need_a_lattice_vector(tmp_path: Path) -> None:
         read_xyz(path)
     with pytest.raises(ValueError, match="there is no lattice vector 2"):
         from_ase(ase.Atoms("Na", cell=[3, 3, 0], pbc=True))
+
+
+@pytest.mark.parametrize(
+    ("comment", "message"),
+    [
+        ('lattice="5 0 0 0 5 0 0 0 5"', "line 2: lattice must be written Lattice"),
+        ('Lattice="5 0 0 0 5 0 0 0 5" pbc="T maybe F"', "line 2: pbc must be three of T and F"),
+        ("Properties=species:S:1", "line 2: Properties must have pos:R:3 and species:S:1"),
+        ("Properties=foo", "line 2: Properties must have"),
+        ("Properties=species:S:1:pos:R:3:big:R:99999999", "line 2: Properties have more columns than the first atom"),
+        ("Properties=species:S:1:pos:R:3:occupancy:L:1", "occupancy must be numbers"),
+        ('Lattice="1e-9 0 0 0 5 0 0 0 5"', "its cell has the lengths"),
+    ],
+)
+def test_second_lines_that_ase_would_pass_over_are_refused(comment: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    path.write_text(f"1\n{comment}\nNa 0 0 0 T\n")
+    with pytest.raises(ValueError, match=message):
+        read_xyz(path)
+
+
+def test_what_other_programs_write_into_second_lines_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    comment = 'Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.5e3 pbc="T T F" note=\'a = b\' Lattice="{}"'
+    path.write_text(f"1\n{comment.format('5 0 0 0 5 0 0 0 5')}\nNa 0 0 0 1 2 3\n")
+    assert read_xyz(path).periodic == (True, True, False)
+    path.write_text('1\noccupancy="_JSON {\\"0\\": 5}"\nNa 0 0 0\n')
+    assert len(read_xyz(path)) == 1
+    path.write_text("1\nc\nNa 0 0 0\nVEC1 5 0 0\nVEC2 0 5 0\nVEC3 0 0 5\n")
+    assert read_xyz(path).volume == pytest.approx(125)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ("1000000000 1", "line 7 promises 1000000001 atoms; 999999999 of its lines are missing"),
+        ("1", "line 6 names 2 elements, and line 7 has 1 whole numbers"),
+        ("-1 1", "line 7 has 1 whole numbers"),
+        ("1.5 1", "line 7 has 1 whole numbers"),
+    ],
+)
+def test_counts_of_a_poscar_must_be_true(counts: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "POSCAR"
+    path.write_text(f"c\n1\n5 0 0\n0 5 0\n0 0 5\nNa Cl\n{counts}\nDirect\n0 0 0\n.5 .5 .5\n")
+    with pytest.raises(ValueError, match=message):
+        read_poscar(path)

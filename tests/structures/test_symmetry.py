@@ -71,6 +71,47 @@ def test_operations_of_another_group_of_the_same_size_are_told_of(tmp_path: Path
         read_cif(cif(tmp_path, operations=screws, name="P 2 2 2"))
 
 
+@pytest.mark.parametrize("name", ["_space_group_IT_number 225", "_space_group_name_Hall '-F 4 2 3'"])
+def test_groups_named_in_any_way_are_compared_with_the_list(tmp_path: Path, name: str) -> None:
+    file = cif(tmp_path)
+    file.write_text(f"{file.read_text()}{name}\n")
+    with pytest.warns(UserWarning, match="are not those of the space group that it names, F m -3 m"):
+        read_cif(file)
+
+
+def test_names_of_several_groups_are_told_of(tmp_path: Path) -> None:
+    file = cif(tmp_path, operations=(), name="P 1")
+    file.write_text(file.read_text() + "_space_group_IT_number 225\n")
+    with pytest.warns(UserWarning, match=r"it names several space groups, with the numbers \[1, 225\]; P 1 is taken"):
+        read_cif(file)
+
+
+def test_sites_without_one_of_three_coordinates_are_refused(tmp_path: Path) -> None:
+    file = cif(tmp_path, sites="A1 Na 0.1 0.2 1 d\n")
+    file.write_text(file.read_text().replace("_atom_site_fract_z\n", ""))
+    with pytest.raises(ValueError, match="its atoms have no _atom_site_fract_z"):
+        read_cif(file)
+
+
+MATRICES = "".join(f"{{0}}{i + 1}{{1}}{'{2}' * i}{{3}}{'{2}' * (2 - i)}        0.00000\n" for i in range(3))
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        (MATRICES.format("SCALE", "    ", "  0.000000", "  0.500000"), "SCALE and CRYST1 are not of the same cell"),
+        (MATRICES.format("MTRIX", "   1", "  0.000000", " -1.000000"), "it leaves out copies that its records MTRIX"),
+    ],
+)
+def test_records_that_would_change_a_unit_cell_are_refused(tmp_path: Path, records: str, message: str) -> None:
+    file = pdb(tmp_path)
+    head, rest = file.read_text().split("\n", 1)
+    file.write_text(f"{head}\n{records}{rest}")
+    assert len(read_pdb(file)) == 2
+    with pytest.raises(ValueError, match=message):
+        read_pdb(file, unit_cell=True)
+
+
 def test_angles_of_a_few_degrees_are_told_of(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="they must be in degrees"):
         read_cif(cif(tmp_path, cell=(5, 5, 50, 90, 90, 1.57), sites="A1 Na 0 0 0 1 d\n"))
