@@ -31,7 +31,7 @@ def test_demo_runs_on_a_users_sdf_file(tmp_path):
     [
         (["--data", "nowhere.sdf", "--label", "gap"], "nowhere.sdf"),
         (["--data", "nowhere.sdf"], "--label: name the property"),
-        (["--data", "molecules.txt", "--label", "gap"], "must end in .sdf"),
+        (["--data", "molecules.txt", "--label", "gap"], "there is no file or folder"),
     ],
 )
 def test_unusable_data_is_one_clear_line(arguments, text, tmp_path, monkeypatch):
