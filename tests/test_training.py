@@ -18,7 +18,8 @@ from pg_tf import training
 from pg_tf.cli import app
 from pg_tf.commands.train import _config
 from pg_tf.datasets import load_sample
-from pg_tf.datasets.prepare import npz, prepare
+from pg_tf.datasets.prepare import prepare
+from pg_tf.datasets.readers import npz
 from pg_tf.training import PAPER, SMALL, Config, evaluation
 from pg_tf.training.build import learning_rate
 from pg_tf.training.pipeline import batches, training_batches

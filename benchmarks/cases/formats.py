@@ -74,8 +74,8 @@ def prepare(task: dict[str, Any]) -> Prepared:
     import pg_tf
     from pg_tf.datasets import Molecules, Shards
     from pg_tf.datasets import load as load_source
-    from pg_tf.datasets.prepare import npz
     from pg_tf.datasets.prepare import prepare as make_shards
+    from pg_tf.datasets.readers import npz
 
     folder, count = Path(task["folder"]), task["molecules"]
     workload = load(Path(task["workload"])).repeat(count)

@@ -11,7 +11,9 @@ from pg_tf.commands import errors_of
 
 
 def predict(
-    molecules: Annotated[Path, typer.Argument(help="A file: .sdf, .csv with a column 'smiles', .smi, .xyz; also .gz.")],
+    molecules: Annotated[
+        Path, typer.Argument(help="A file: .sdf, .csv with a column 'smiles', .smi, .xyz, .npz; also .gz and .bz2.")
+    ],
     model: Annotated[Path, typer.Option(help="Folder of a run of `pg-tf train`.")],
     output: Annotated[Path, typer.Option(help="The CSV table to write: name, prediction, note.")],
     rotations: Annotated[int, typer.Option(min=0, help="Averages over so many orientations of each molecule.")] = 0,

@@ -10,7 +10,7 @@ import typer
 from pg_tf.commands import errors_of
 
 if TYPE_CHECKING:
-    from pg_tf.datasets.prepare import Recipe
+    from pg_tf.datasets.readers import Recipe
 
 app = typer.Typer(
     help="Molecules from files, as shards that a training reads fast. Killed at any moment, the same command goes on.",
@@ -41,7 +41,7 @@ def pcqm4mv2(
 ) -> None:
     """PCQM4Mv2: 3.4 million molecules with DFT geometry and HOMO-LUMO gap."""
     with errors_of("prepare"):
-        from pg_tf.datasets.prepare import pcqm4mv2 as recipe
+        from pg_tf.datasets.readers import pcqm4mv2 as recipe
 
         found = recipe(root, download=download, validation=validation)
         _run(found, root / "shards", strict, workers, records_per_shard)
@@ -59,7 +59,7 @@ def sdf(
 ) -> None:
     """SDF files with geometries, also .gz, .bz2 and tar."""
     with errors_of("prepare"):
-        from pg_tf.datasets.prepare import sdf as recipe
+        from pg_tf.datasets.readers import sdf as recipe
 
         _run(recipe(files, label, unit if label else ""), root, strict, workers, records_per_shard)
 
@@ -78,7 +78,7 @@ def smiles(
 ) -> None:
     """Tables of SMILES (.csv, .smi, also .gz): geometries by RDKit."""
     with errors_of("prepare"):
-        from pg_tf.datasets.prepare import smiles as recipe
+        from pg_tf.datasets.readers import smiles as recipe
 
         _run(
             recipe(files, label, unit if label else "", column, seed),
@@ -101,7 +101,7 @@ def xyz(
 ) -> None:
     """XYZ and extended XYZ files, one molecule a frame."""
     with errors_of("prepare"):
-        from pg_tf.datasets.prepare import xyz as recipe
+        from pg_tf.datasets.readers import xyz as recipe
 
         _run(recipe(files, label, unit if label else ""), root, strict, workers, records_per_shard)
 
@@ -117,7 +117,7 @@ def qm9(
 ) -> None:
     """QM9: dsgdb9nsd.xyz.tar.bz2 as published, or an .npz of it."""
     with errors_of("prepare"):
-        from pg_tf.datasets.prepare import qm9 as recipe
+        from pg_tf.datasets.readers import qm9 as recipe
 
         _run(recipe(files, label), root, strict, workers, records_per_shard)
 
@@ -134,7 +134,7 @@ def npz(
 ) -> None:
     """Flat arrays in .npz files: z, pos, offsets, or Z, R, N."""
     with errors_of("prepare"):
-        from pg_tf.datasets.prepare import npz as recipe
+        from pg_tf.datasets.readers import npz as recipe
 
         _run(recipe(files, label, unit if label else ""), root, strict, workers, records_per_shard)
 

@@ -2,10 +2,8 @@
 
 from pg_tf.datasets.load import MissingPart, load
 from pg_tf.datasets.molecules import Molecules, concatenate
-from pg_tf.datasets.read import read_molecules
+from pg_tf.datasets.read import read_molecules, read_sdf, read_smiles_csv
 from pg_tf.datasets.sample import load_sample
-from pg_tf.datasets.sdf import read_sdf
-from pg_tf.datasets.smiles import read_smiles_csv
 from pg_tf.datasets.source import Source
 from pg_tf.datasets.stored import Shards
 from pg_tf.datasets.variety import Variety, variety

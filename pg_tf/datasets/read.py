@@ -1,24 +1,26 @@
-"""Molecules from a file, by its suffix."""
+"""Molecules of a file, read into memory."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+import warnings
+from collections.abc import Iterator
 
-from pg_tf.datasets._collect import BadRecord, Path, collect
+import numpy as np
+from rdkit import rdBase
+
 from pg_tf.datasets.molecules import Molecules
-from pg_tf.datasets.prepare.npz import npz
-from pg_tf.datasets.prepare.recipe import Outcome, Recipe
-from pg_tf.datasets.prepare.xyz import xyz
-from pg_tf.datasets.sdf import read_sdf
-from pg_tf.datasets.smiles import read_smiles_csv
+from pg_tf.datasets.readers import Recipe, by_suffix, sdf, smiles
+from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record
+
+_RECORDS_AT_ONCE = 256
 
 
 def read_molecules(
     path: Path, label: str | None = None, *, strict: bool = False, limit: int | None = None
 ) -> Molecules:
-    """Reads .sdf by `read_sdf`, .csv (column "smiles") by `read_smiles_csv`; .xyz and .extxyz (one molecule a
-    frame) and .npz (flat arrays) as `pg-tf prepare` reads them. All but .npz may end in .gz.
+    """Reads .sdf; .csv (column "smiles") and .smi, with conformers by RDKit; .xyz and .extxyz, one molecule a frame;
+    .npz with flat arrays. `pg_tf.datasets.readers` describes each. All but .npz may end in .gz or .bz2.
 
     Args:
       path: the file.
@@ -26,36 +28,74 @@ def read_molecules(
       strict: raise at the first bad record, instead of skipping it with a warning.
       limit: read no more than this many molecules.
 
+    Returns:
+      Molecules; `skipped` lists the records left out.
+
     Raises:
-      ValueError: if the suffix is not known, or as the two readers.
+      ValueError: if the suffix is not known, not a single molecule could be read, or, where `strict`, at the first bad
+        record.
+      OSError: if the file cannot be opened.
     """
-    plain = os.fspath(path).lower().removesuffix(".gz")
-    try:
-        reader = _READERS[os.path.splitext(plain)[1]]
-    except KeyError:
-        raise ValueError(f"path: {path} must end in {', '.join(_READERS)}, each with or without .gz") from None
-    return reader(path, label, strict=strict, limit=limit)
+    return _read(path, by_suffix(path, label), strict, limit)
 
 
-def _by(recipe: Callable[[Sequence[Path], str | None], Recipe]) -> Callable[..., Molecules]:
-    def read(path: Path, label: str | None, *, strict: bool, limit: int | None) -> Molecules:
-        return collect(path, _outcomes(recipe([path], label)), strict, limit)
+def read_sdf(path: Path, label: str | None = None, *, strict: bool = False, limit: int | None = None) -> Molecules:
+    """Reads an SDF file whatever its suffix: see `pg_tf.datasets.readers.sdf` and `read_molecules`.
 
-    return read
+    `names` are the titles of the records.
+    """
+    return _read(path, sdf([path], label), strict, limit)
+
+
+def read_smiles_csv(
+    path: Path,
+    label: str | None = None,
+    *,
+    smiles_column: str = "smiles",
+    seed: int = 0,
+    strict: bool = False,
+    limit: int | None = None,
+) -> Molecules:
+    """Reads a CSV table and makes a conformer of each SMILES: see `pg_tf.datasets.readers.smiles` and `read_molecules`.
+
+    `names` are the SMILES.
+    """
+    return _read(path, smiles([path], label, "", smiles_column, seed), strict, limit)
+
+
+def _read(path: Path, recipe: Recipe, strict: bool, limit: int | None) -> Molecules:
+    records: list[Record] = []
+    skipped: list[str] = []
+    with rdBase.BlockLogs():
+        for place, outcome in _outcomes(recipe):
+            if isinstance(outcome, BadRecord):
+                if strict:
+                    raise ValueError(f"{path}: {place}: {outcome}") from outcome
+                skipped.append(f"{place}: {outcome}")
+                continue
+            records.append(outcome)
+            if limit is not None and len(records) >= limit:
+                break
+    if not records:
+        reasons = "; ".join(itertools.islice(skipped, 3)) or "it is empty"
+        raise ValueError(f"path: no molecule could be read from {path}: {reasons}")
+    if skipped:
+        warnings.warn(
+            f"{path}: read {len(records)} molecules, skipped {len(skipped)} records ({'; '.join(skipped[:3])}"
+            f"{'; ...' if len(skipped) > 3 else ''}); all are listed in `.skipped`",
+            stacklevel=3,
+        )
+    return Molecules.from_arrays(
+        [record.atomic_numbers for record in records],
+        [record.coords for record in records],
+        None if recipe.label is None else np.array([record.label for record in records]),
+        [record.name for record in records],
+        skipped,
+    )
 
 
 def _outcomes(recipe: Recipe) -> Iterator[Outcome]:
-    for chunk in recipe.chunks(recipe.records_per_shard):
+    for chunk in recipe.chunks(_RECORDS_AT_ONCE):
         yield from recipe.parse(chunk)
         if chunk.damage:
-            yield f"after record {chunk.first + len(chunk.records) - 1}", BadRecord(chunk.damage)
-
-
-_READERS = {
-    ".sdf": read_sdf,
-    ".sd": read_sdf,
-    ".csv": read_smiles_csv,
-    ".xyz": _by(xyz),
-    ".extxyz": _by(xyz),
-    ".npz": _by(npz),
-}
+            yield chunk.damage_place, BadRecord(chunk.damage)

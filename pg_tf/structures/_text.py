@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pg_tf.datasets._collect import DAMAGE, Path, damage_of, open_text
+from pg_tf.datasets.readers.record import Path
+from pg_tf.datasets.readers.streams import DAMAGE, damage_of, open_text
 
 
 def read_text(path: Path) -> str:

@@ -11,7 +11,7 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.datasets._collect import Path
+from pg_tf.datasets.readers.record import Path
 from pg_tf.elements import SYMBOLS
 from pg_tf.structures._text import read_text
 from pg_tf.structures.overlaps import check_overlaps

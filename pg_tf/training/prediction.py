@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf.datasets import Molecules
-from pg_tf.datasets.prepare import Recipe, sdf, smiles, xyz
+from pg_tf.datasets.readers import Recipe, by_suffix
 from pg_tf.elements import SYMBOLS
 from pg_tf.training import pipeline
 from pg_tf.training.run import Run
 
-_KINDS = {".sdf": sdf, ".sd": sdf, ".csv": smiles, ".smi": smiles, ".xyz": xyz}
 _CHUNK = 1024
 
 
@@ -90,7 +89,7 @@ def predict_file(
 
     Args:
       run: a run or its folder.
-      path: .sdf, .xyz (any number of frames), .csv with a column "smiles", or .smi; also .gz.
+      path: .sdf, .xyz (any number of frames), .csv with a column "smiles", .smi, or .npz; also .gz and .bz2.
       output: path of the table, which is there when it is complete.
       rotations: as in `Predictor`.
 
@@ -101,7 +100,7 @@ def predict_file(
       ValueError: if there is no usable model, or nothing in the file that could be predicted or refused.
       OSError: if a file cannot be read or written.
     """
-    recipe = _recipe(Path(path))
+    recipe = by_suffix(path, argument="molecules")
     predictor = Predictor(run, rotations)
     scratch = Path(f"{os.fspath(output)}.part")
     done = failed = 0
@@ -116,15 +115,6 @@ def predict_file(
         raise ValueError(f"molecules: {path} is empty")
     os.replace(scratch, output)
     return done, failed
-
-
-def _recipe(path: Path) -> Recipe:
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in _KINDS:
-        raise ValueError(f"molecules: {path} must end in {', '.join(_KINDS)}, each with or without .gz")
-    if not path.is_file():
-        raise FileNotFoundError(f"molecules: there is no file {path}")
-    return _KINDS[suffix]([path])
 
 
 def _rows(recipe: Recipe, predictor: Predictor) -> Iterator[tuple[str, float | None, str]]:

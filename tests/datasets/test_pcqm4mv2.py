@@ -13,8 +13,9 @@ import pytest
 from rdkit import Chem, RDLogger
 
 from pg_tf.datasets import Molecules, load
-from pg_tf.datasets.prepare import pcqm4mv2, prepare
-from pg_tf.datasets.prepare.split_dict import read_split
+from pg_tf.datasets.prepare import prepare
+from pg_tf.datasets.readers import pcqm4mv2
+from pg_tf.datasets.readers.split_dict import read_split
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "pcqm4mv2"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared real data are not beside this checkout")

@@ -19,13 +19,17 @@ import numpy as np
 import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
+from scipy import constants
 from typer.testing import CliRunner
 
 from pg_tf.cli import app
 from pg_tf.datasets import Molecules, load, read_smiles_csv
 from pg_tf.datasets.manifest import Manifest, read_manifest
-from pg_tf.datasets.prepare import Recipe, npz, prepare, qm9, sdf, smiles, xyz
+from pg_tf.datasets.prepare import prepare
+from pg_tf.datasets.prepare.job import alone_in
 from pg_tf.datasets.prepare.labels import odd_labels
+from pg_tf.datasets.readers import Recipe, npz, qm9, sdf, smiles, xyz
+from pg_tf.datasets.units import TO_EV
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared real data are not beside this checkout")
@@ -61,7 +65,7 @@ def run(recipe: Recipe, root: pathlib.Path, **options) -> tuple[Manifest, Molecu
     return manifest, molecules
 
 
-@pytest.mark.parametrize("packing", ["sdf", "sdf.gz", "tar.gz"])
+@pytest.mark.parametrize("packing", ["sdf", "sdf.gz", "sdf.bz2", "tar.gz"])
 def test_sdf_in_any_packing_gives_the_records_in_order(tmp_path: pathlib.Path, packing: str) -> None:
     content = "".join(records(25)).encode()
     path = tmp_path / f"molecules.{packing}"
@@ -72,7 +76,8 @@ def test_sdf_in_any_packing_gives_the_records_in_order(tmp_path: pathlib.Path, p
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
     else:
-        path.write_bytes(gzip.compress(content) if packing == "sdf.gz" else content)
+        pack = {"sdf": bytes, "sdf.gz": gzip.compress, "sdf.bz2": bz2.compress}[packing]
+        path.write_bytes(pack(content))
     manifest, molecules = run(sdf([path], "gap", "eV"), tmp_path / "shards", records_per_shard=10)
     assert [shard.molecules for shard in manifest.shards] == [10, 10, 5]
     assert (manifest.unit, manifest.questions, dict(manifest.skipped)) == ("eV", [], {})
@@ -117,7 +122,7 @@ def test_bad_records_are_counted_named_and_skipped_or_stop_a_strict_run(tmp_path
     assert not (tmp_path / "strict" / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("packing", ["sdf", "sdf.gz", "tar.gz"])
+@pytest.mark.parametrize("packing", ["sdf", "sdf.gz", "sdf.bz2", "tar.gz"])
 def test_file_that_is_cut_off_keeps_what_was_whole_and_says_so(tmp_path: pathlib.Path, packing: str) -> None:
     rng = np.random.default_rng(0)
     parts = [part.replace("$$$$", f">  <noise>\n{rng.bytes(40).hex()}\n\n$$$$") for part in records(400)]
@@ -125,6 +130,8 @@ def test_file_that_is_cut_off_keeps_what_was_whole_and_says_so(tmp_path: pathlib
     buffer = io.BytesIO(content)
     if packing == "sdf.gz":
         buffer = io.BytesIO(gzip.compress(content))
+    elif packing == "sdf.bz2":
+        buffer = io.BytesIO(bz2.compress(content, 1))  # blocks of 100 kB
     elif packing == "tar.gz":
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
@@ -175,9 +182,18 @@ def test_units_are_known_in_their_usual_spellings(text: str, unit: str) -> None:
     assert sdf([], "gap", text).unit == unit
 
 
-def test_unknown_unit_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"unit: must be one of eV, meV, hartree, kcal/mol, .*, got 'furlong'"):
-        sdf([], "gap", "furlong")
+def test_units_of_energy_agree_with_their_definitions() -> None:
+    joule = constants.physical_constants["electron volt-joule relationship"][0]
+    assert TO_EV["hartree"] == pytest.approx(constants.physical_constants["Hartree energy in eV"][0], rel=1e-9)
+    assert TO_EV["kJ/mol"] == pytest.approx(1000 / constants.N_A / joule, rel=1e-8)
+    assert TO_EV["kcal/mol"] == pytest.approx(1000 * constants.calorie / constants.N_A / joule, rel=1e-8)
+    assert TO_EV["cm-1"] == pytest.approx(100 * constants.h * constants.c / joule, rel=1e-8)
+
+
+@pytest.mark.parametrize("unit", ["furlong", "MeV", "eV/atom"])
+def test_unknown_unit_is_an_error_that_names_the_known_ones(unit: str) -> None:
+    with pytest.raises(ValueError, match=rf"unit: must be one of eV, meV, hartree, kcal/mol, .*, got '{unit}'"):
+        sdf([], "gap", unit)
 
 
 def test_label_beyond_float32_is_a_bad_record_before_and_after_conversion(tmp_path: pathlib.Path) -> None:
@@ -341,7 +357,8 @@ def test_source_without_a_molecule_is_an_error(tmp_path: pathlib.Path) -> None:
 
 PROGRAM = """
 import resource, sys
-from pg_tf.datasets.prepare import prepare, sdf
+from pg_tf.datasets.prepare import prepare
+from pg_tf.datasets.readers import sdf
 if __name__ == "__main__":
     if sys.argv[3:]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
@@ -398,6 +415,17 @@ def test_shard_lost_by_the_disk_is_made_again(tmp_path: pathlib.Path) -> None:
     (root / "000002.shard.77.tmp").write_bytes(b"half")
     run(sdf([path], "gap", "eV"), root, records_per_shard=10)
     assert files_of(root) == whole
+
+
+def test_folder_that_another_process_prepares_is_left_alone(tmp_path: pathlib.Path) -> None:
+    source = sdf([written(tmp_path / "a.sdf", records(3))], "gap", "eV")
+    root = tmp_path / "shards"
+    root.mkdir()
+    (root / "000000.shard.7.tmp").write_bytes(b"at work")
+    with alone_in(root), pytest.raises(ValueError, match=r"root: another process is preparing .*shards"):
+        prepare(source, root, workers=1)
+    assert [path.name for path in root.iterdir()] == ["000000.shard.7.tmp"]
+    run(source, root)
 
 
 def test_finished_folder_whose_shards_are_lost_or_damaged_is_mended(tmp_path: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """Readers of SDF and of SMILES tables, on good files and on damaged ones."""
 
+import bz2
 import gzip
 import pathlib
 import warnings
@@ -171,8 +172,36 @@ def test_empty_file_is_an_error(written, name: str) -> None:
 def test_file_of_garbage_is_an_error(tmp_path: pathlib.Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(np.random.default_rng(0).integers(0, 256, 5000, np.uint8).tobytes())
-    with pytest.raises(ValueError, match="path: no molecule could be read"):
+    with pytest.raises(ValueError, match=r"path: no molecule could be read|has no header that can be read"):
         read_molecules(path)
+
+
+def test_damaged_bzip2_keeps_the_blocks_before_the_damage(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(0)
+    text = "".join(sdf_record("CCO", gap=number, noise=rng.bytes(2000).hex()) for number in range(120))
+    packed = bytearray(bz2.compress(text.encode(), 1))  # blocks of 100 kB
+    packed[len(packed) * 3 // 4] ^= 255
+    path = tmp_path / "flipped.sdf.bz2"
+    path.write_bytes(packed)
+    molecules = read_with_one_warning(path)
+    assert 30 < len(molecules) < 120
+    assert any("cut off or damaged" in line for line in molecules.skipped)
+
+
+def test_file_with_nothing_but_a_byte_order_mark_holds_no_molecule(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "mark.sdf"
+    path.write_bytes(b"\xef\xbb\xbf")
+    with pytest.raises(ValueError, match=r"path: no molecule could be read .*closing line"):
+        read_molecules(path)
+
+
+def test_array_with_an_atom_that_cannot_be_is_skipped_alone(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, z=[8, 0, 6], pos=[[0, 0, 0], [0, 0, 0], [1e39, 0, 0]], N=[1, 1, 1])
+    molecules = read_with_one_warning(path, None)
+    assert molecules.atomic_numbers.tolist() == [8]
+    assert "atom 0 is no element" in molecules.skipped[0]
+    assert "atom 0 has coordinates that are not finite" in molecules.skipped[1]
 
 
 def test_smiles_table_gives_hydrogens_a_relaxed_geometry_and_labels(written) -> None:

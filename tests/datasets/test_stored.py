@@ -11,7 +11,8 @@ import tensorflow as tf
 from scipy import stats
 
 from pg_tf.datasets import Molecules, Shards, Source, load
-from pg_tf.datasets.prepare import npz, prepare
+from pg_tf.datasets.prepare import prepare
+from pg_tf.datasets.readers import npz
 from pg_tf.elements import ElementChannels
 
 ONE = ElementChannels.single()

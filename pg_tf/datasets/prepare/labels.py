@@ -1,4 +1,4 @@
-"""Units of labels, and labels that cannot be what they are said to be."""
+"""Labels that cannot be what they are said to be."""
 
 from __future__ import annotations
 
@@ -6,52 +6,13 @@ import math
 import re
 from collections.abc import Mapping
 
-TO_EV = {
-    "eV": 1.0,
-    "meV": 1e-3,
-    "hartree": 27.211386245988,
-    "kcal/mol": 0.0433641042,
-    "kJ/mol": 0.0103642688,
-    "cm-1": 1.239841984e-4,
-}
-"""Factor of each unit of energy that is stored as eV. CODATA 2018."""
-
-NO_UNIT = "none"
-"""What is given as the unit of labels that are no energies."""
-
-_SPELLINGS = {
-    "eV": ("ev", "electronvolt", "electronvolts"),
-    "meV": ("mev",),
-    "hartree": ("hartree", "hartrees", "ha", "eh", "e_h", "au", "a.u."),
-    "kcal/mol": ("kcal/mol", "kcal", "kcalmol-1", "kcal*mol-1"),
-    "kJ/mol": ("kj/mol", "kj", "kjmol-1", "kj*mol-1"),
-    "cm-1": ("cm-1", "1/cm"),
-    "": ("", NO_UNIT),
-}
-_BY_SPELLING = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings}
+from pg_tf.datasets.units import TO_EV
 
 # A gap above that of helium (24.6 eV is its first ionisation energy) is no gap of a molecule.
 _LARGEST_GAP = 30.0
 # The mean gap of any set of organic molecules is some eV: 5 in PCQM4Mv2, 7 in QM9.
 _SMALLEST_MEAN_GAP = 0.7
 _USUAL_MEAN_GAP = 6.0
-
-
-def unit_named(text: str) -> str:
-    """The unit that is meant: a key of TO_EV, or "" for labels that are no energies.
-
-    Args:
-      text: in any of the usual spellings, in upper or lower case: "Hartree", "a.u.", "kcal mol^-1".
-
-    Raises:
-      ValueError: if it is none of them.
-    """
-    found = _BY_SPELLING.get(re.sub(r"[\s^{}()]", "", text).replace("·", "*").replace("−", "-").casefold())
-    if found is None:
-        raise ValueError(
-            f"unit: must be one of {', '.join(TO_EV)}, or {NO_UNIT!r} for labels that are no energies, got {text!r}"
-        )
-    return found
 
 
 def odd_label(label: str | None, unit: str, value: float | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What to read and how: the part of a preparation that depends on the kind of source."""
+"""What to read and how: all that depends on the kind of source."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pg_tf.datasets._collect import DAMAGE, BadRecord, Path, Record, damage_of
-from pg_tf.datasets.prepare.labels import unit_named
-
-Outcome = tuple[str, Record | BadRecord]
-"""The place of a record in its source, and the record or what is wrong with it."""
+from pg_tf.datasets.readers.record import Outcome, Path
+from pg_tf.datasets.readers.streams import DAMAGE, damage_of
+from pg_tf.datasets.units import unit_named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +33,12 @@ class Chunk:
     split: str = "all"
     damage: str | None = None
     numbers: Sequence[int] | None = None
+
+    @property
+    def damage_place(self) -> str:
+        """Where the damage is."""
+        read = self.first + len(self.records)
+        return f"after record {read - 1}" if read else "at the start"
 
     @property
     def indices(self) -> Sequence[int]:

@@ -11,10 +11,10 @@ from functools import partial
 
 import numpy as np
 
-from pg_tf.datasets._collect import BadRecord, Path, Record, parse_label
-from pg_tf.datasets.prepare.npz import npz
-from pg_tf.datasets.prepare.recipe import Chunk, Outcome, Recipe, chunked
-from pg_tf.datasets.prepare.streams import is_tar, tar_members
+from pg_tf.datasets.readers.npz import npz
+from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
+from pg_tf.datasets.readers.streams import is_tar, tar_members
 from pg_tf.elements import atomic_number
 
 PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv")
@@ -78,13 +78,13 @@ def _molecule(text: str, label: str, name: str) -> Record:
         coords = np.array([[_number(word) for word in words[1:4]] for words in atoms])
     except (ValueError, IndexError) as error:
         raise BadRecord(f"an atom cannot be read: {error}") from error
-    if coords.shape != (len(atoms), 3) or not np.isfinite(coords).all():
-        raise BadRecord("an atom has no three finite coordinates")
+    if coords.shape != (len(atoms), 3):
+        raise BadRecord("an atom has no three coordinates")
     properties = lines[1].split()[2:]
     if len(properties) != len(PROPERTIES):
         raise BadRecord(f"its second line has {len(properties)} properties, not {len(PROPERTIES)}")
     value = properties[PROPERTIES.index(label)].replace("*^", "e")
-    return Record(numbers, coords, parse_label(label, value), name)
+    return record(numbers, coords, parse_label(label, value), name)
 
 
 def _number(text: str) -> float:

@@ -8,11 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import IO, Any
 
-import numpy as np
-
-from pg_tf.datasets._collect import BadRecord, Path, Record, parse_label
-from pg_tf.datasets.prepare.recipe import Chunk, Outcome, Recipe, chunked
-from pg_tf.datasets.prepare.streams import unpacked
+from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
+from pg_tf.datasets.readers.streams import unpacked
 
 
 def xyz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Recipe:
@@ -82,12 +80,10 @@ def _frame(text: str, label: str | None, number: int) -> Record:
         raise BadRecord(f"ASE cannot read it: {type(error).__name__}: {error}") from error
     if atoms.pbc.any():
         raise BadRecord("it is periodic; this reads molecules")
-    if not atoms.numbers.all():
-        raise BadRecord(f"atom {np.argmin(atoms.numbers)} is no element")
     value = None
     if label is not None:
         found = dict(atoms.info) | (dict(atoms.calc.results) if atoms.calc else {})
         if label not in found:
             raise BadRecord(f"label {label!r} is missing; there are: {', '.join(map(str, found)) or 'none'}")
         value = parse_label(label, str(found[label]))
-    return Record(atoms.numbers, atoms.positions, value, str(number))
+    return record(atoms.numbers, atoms.positions, value, str(number))

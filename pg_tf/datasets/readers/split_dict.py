@@ -57,7 +57,7 @@ def read_split(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[np.int64]]
             name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             content = _Unpickler(io.BytesIO(archive.read(name)), archive, name.removesuffix("/data.pkl")).load()
         return {str(part): np.asarray(indices).astype(np.int64) for part, indices in content.items()}
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:  # a pickle that is damaged raises anything
         raise ValueError(f"{path} is no split that torch saved: {type(error).__name__}: {error}") from error

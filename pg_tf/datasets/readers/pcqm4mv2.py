@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 from rdkit import Chem
 
-from pg_tf.datasets._collect import DAMAGE, BadRecord, Record, parse_label
-from pg_tf.datasets.prepare.recipe import Chunk, Outcome, Recipe, chunked
-from pg_tf.datasets.prepare.sdf import RECORD_END, sdf_outcome
-from pg_tf.datasets.prepare.split_dict import read_split
-from pg_tf.datasets.prepare.streams import delimited, digest, unpacked
-from pg_tf.datasets.smiles import conformer
+from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.record import BadRecord, Outcome, parse_label, record
+from pg_tf.datasets.readers.sdf import RECORD_END, sdf_outcome
+from pg_tf.datasets.readers.smiles import conformer
+from pg_tf.datasets.readers.split_dict import read_split
+from pg_tf.datasets.readers.streams import DAMAGE, delimited, digest, unpacked
 from pg_tf.elements import SYMBOLS
 
 URL = "http://ogb-data.stanford.edu/data/lsc/pcqm4m-v2-train.sdf.tar.gz"
@@ -189,12 +189,12 @@ def parse_pcqm4mv2(chunk: Chunk) -> Iterator[Outcome]:
         try:
             value = parse_label(LABEL, text)
             if raw is None:
-                yield place, Record(*conformer(smiles, 0), value, smiles)
+                yield place, record(*conformer(smiles, 0), value, smiles)
                 continue
             outcome = sdf_outcome(index, raw, None)[1]
             if isinstance(outcome, BadRecord):
                 raise outcome
-            _check_elements(np.asarray(outcome.atomic_numbers), smiles)
+            _check_elements(outcome.atomic_numbers, smiles)
             yield place, outcome._replace(label=value, name=smiles)
         except BadRecord as error:
             yield place, error

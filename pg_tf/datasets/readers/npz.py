@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pg_tf.datasets._collect import BadRecord, Path, Record, parse_label
-from pg_tf.datasets.prepare.recipe import Chunk, Outcome, Recipe
+from pg_tf.datasets.readers.recipe import Chunk, Recipe
+from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, parse_label, record
 
 _NUMBERS = ("z", "Z", "atomic_numbers")
 _COORDS = ("pos", "R", "coords")
@@ -59,9 +59,9 @@ def _arrays(path: Path, label: str | None) -> tuple[Any, Any, Any, Any]:
                 if name in {*_NUMBERS, *_COORDS, *_SPLITS, *_COUNTS, label, "coordinate_unit"}
             }
             names = ", ".join(data.files)
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except Exception as error:  # NumPy raises zipfile, zlib and pickle errors of all kinds
+    except Exception as error:  # NumPy raises zipfile, zlib and pickle errors of all kinds, and seeks to wrong offsets
         raise ValueError(f"{path} cannot be read as .npz: {type(error).__name__}: {error}") from error
 
     def first(candidates: tuple[str, ...]) -> Any:
@@ -101,6 +101,6 @@ def parse_npz(label: str | None, chunk: Chunk) -> Iterator[Outcome]:
         place = f"molecule {number}"
         try:
             known = None if label is None else parse_label(label, str(value))
-            yield place, Record(numbers, coords, known, place)
+            yield place, record(numbers, coords, known, place)
         except BadRecord as error:
             yield place, error

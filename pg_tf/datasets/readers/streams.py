@@ -1,19 +1,25 @@
-"""Bytes of a file, unpacked while they are read."""
+"""Bytes of a file, unpacked while they are read, and what shows that it is damaged."""
 
 from __future__ import annotations
 
 import bz2
 import contextlib
+import csv
 import gzip
 import hashlib
 import io
 import os
 import re
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
-from pg_tf.datasets._collect import DAMAGE, Path, damage_of
+from pg_tf.datasets.readers.record import Path
+
+DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, csv.Error)
+"""What the standard library raises on a file that is cut off or damaged."""
 
 # What is lost before the place where a file is damaged is less than this.
 _BLOCK = 1 << 14
@@ -27,6 +33,17 @@ def digest(algorithm: str, path: Path) -> str:
         while block := file.read(1 << 20):
             result.update(block)
     return result.hexdigest()
+
+
+def damage_of(error: Exception) -> str:
+    """What one of DAMAGE says to the user."""
+    return f"the file is cut off or damaged ({error})"
+
+
+def open_text(path: Path) -> IO[str]:
+    """Opens a plain or gzipped text file; bytes that are not UTF-8 are replaced, a byte order mark goes."""
+    opener = gzip.open if os.fspath(path).lower().endswith(".gz") else open
+    return cast(IO[str], opener(path, "rt", encoding="utf-8-sig", errors="replace"))
 
 
 def is_tar(path: Path) -> bool:
@@ -70,6 +87,13 @@ def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable
             yield cast(IO[bytes], io.BufferedReader(_Bz2(raw))), raw.tell
         else:
             yield raw, raw.tell
+
+
+@contextlib.contextmanager
+def unpacked_text(path: Path) -> Iterator[tuple[IO[str], Callable[[], int]]]:
+    """As `unpacked`, decoded: bytes that are not UTF-8 are replaced, a byte order mark goes, line ends stay."""
+    with unpacked(path) as (stream, position), io.TextIOWrapper(stream, "utf-8-sig", "replace", newline="") as text:
+        yield text, position
 
 
 class _Bz2(io.RawIOBase):

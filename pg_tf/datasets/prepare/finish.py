@@ -1,0 +1,136 @@
+"""Reading shards back, and the manifest of all of them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path
+from pg_tf.datasets.prepare.labels import odd_labels
+from pg_tf.datasets.readers import Recipe
+from pg_tf.datasets.shards import Shard, fingerprint, write_at_once
+from pg_tf.datasets.statistics import mean_and_std
+from pg_tf.datasets.units import TO_EV
+from pg_tf.elements import SYMBOLS
+
+_SKIPPED = "skipped.txt"
+
+
+def shard_path(root: Path, number: int) -> Path:
+    """Where a shard is."""
+    return root / f"{number:06d}.shard"
+
+
+def molecules_in(path: Path) -> int | None:
+    """How many molecules are in a shard; None if it is not there or damaged, so that it is to be made."""
+    try:
+        return len(Shard.from_bytes(path.read_bytes(), str(path)).sizes)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def intact(root: Path, manifest: Manifest) -> bool:
+    """Whether a finished folder is still what its manifest says; deletes shards that are not, to be made again."""
+
+    def differs(shard: ShardEntry) -> bool:
+        path = root / shard.file
+        return not path.exists() or int(fingerprint(path.read_bytes())) != shard.fingerprint
+
+    with ThreadPoolExecutor() as pool:
+        lost = [shard for shard, lost in zip(manifest.shards, pool.map(differs, manifest.shards), strict=True) if lost]
+    for shard in lost:
+        warnings.warn(f"{root / shard.file} is missing or damaged: it is made again now", stacklevel=4)
+        # Not left to be overwritten: a shard that is sound in itself, but another's, would be taken for done.
+        (root / shard.file).unlink(missing_ok=True)
+    return not lost and (root / _SKIPPED).exists()
+
+
+def finish(recipe: Recipe, job: Mapping[str, Any], root: Path, splits: Sequence[str], strict: bool) -> Manifest:
+    """Reads all shards back and writes what they hold together; the manifest last.
+
+    Args:
+      recipe: what was read.
+      job: as `job_of` returns it.
+      root: the folder.
+      splits: part of the source that each shard belongs to.
+      strict: raise where records were left out or labels look wrong.
+
+    Raises:
+      ValueError: if there is no molecule, a shard too many, or `strict`.
+    """
+    paths = [shard_path(root, number) for number in range(len(splits))]
+    for extra in set(root.glob("*.shard")) - set(paths):
+        raise ValueError(f"root: {extra} does not belong to this source; delete the folder, or choose another one")
+    with ThreadPoolExecutor() as pool:
+        summaries = list(pool.map(_summary, paths, splits))
+    skipped = [tuple(line) for summary in summaries for line in summary.journal["skipped"]]
+    if not any(summary.entry.molecules for summary in summaries):
+        reasons = "; ".join(": ".join(line) for line in skipped[:3]) or "there is nothing in it"
+        raise ValueError(f"no molecule could be read from {', '.join(map(str, recipe.files))}: {reasons}")
+    if strict and skipped:
+        raise ValueError(f"strict: {len(skipped)} records were left out; the first: {': '.join(skipped[0])}")
+    statistics = {} if recipe.label is None else _statistics([summary.labels for summary in summaries])
+    questions = odd_labels(recipe.label, recipe.unit, statistics)
+    if odd := [line for summary in summaries for line in summary.journal["odd"]]:
+        questions.append(f"{len(odd)} labels cannot be right: {'; '.join(odd[:3])}")
+    if strict and questions:
+        raise ValueError(questions[0])
+    elements = np.sum([summary.elements for summary in summaries], axis=0)
+    entries = [summary.entry for summary in summaries]
+    manifest = Manifest(
+        source={**job, "records": sum(summary.journal["records"] for summary in summaries)},
+        label=recipe.label,
+        unit="eV" if recipe.unit in TO_EV else recipe.unit,
+        molecules=sum(entry.molecules for entry in entries),
+        atoms=sum(entry.atoms for entry in entries),
+        elements={SYMBOLS[number]: int(elements[number]) for number in np.flatnonzero(elements)},
+        label_statistics=statistics,
+        skipped=dict(sorted(Counter(_reason(reason) for _, reason in skipped).items())),
+        questions=questions,
+        shards=entries,
+    )
+    write_at_once(root / _SKIPPED, "".join(f"{place}: {reason}\n" for place, reason in skipped).encode())
+    write_at_once(Path(manifest_path(root)), manifest.to_json().encode())
+    return manifest
+
+
+class _Summary(NamedTuple):
+    entry: ShardEntry
+    journal: Mapping[str, Any]
+    elements: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.float32]
+
+
+def _summary(path: Path, split: str) -> _Summary:
+    content = path.read_bytes()
+    shard = Shard.from_bytes(content, str(path))
+    entry = ShardEntry(
+        path.name, split, len(shard.sizes), len(shard.atomic_numbers), len(content), int(fingerprint(content))
+    )
+    elements = np.bincount(shard.atomic_numbers, minlength=len(SYMBOLS))
+    return _Summary(entry, shard.journal, elements, shard.labels.copy())  # a view would keep all the content
+
+
+def _statistics(labels: Sequence[npt.NDArray[np.float32]]) -> dict[str, float]:
+    mean, std = mean_and_std(lambda: labels)
+    filled = [values for values in labels if len(values)]
+    return {
+        "mean": mean,
+        "std": std,
+        "min": float(min(values.min() for values in filled)),
+        "max": float(max(values.max() for values in filled)),
+    }
+
+
+def _reason(text: str) -> str:
+    """What a reason has in common with others: without what is quoted or counted in it."""
+    unquoted = re.sub(r"(?<!\w)'[^']*'", "...", text)
+    return re.sub(r"-?\b\d[\d.]*\b", "N", unquoted)[:120]

@@ -1,0 +1,65 @@
+"""From a chunk of records to a shard: the work of one process."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pg_tf.datasets.prepare.labels import odd_label
+from pg_tf.datasets.readers import Chunk, Recipe
+from pg_tf.datasets.readers.record import BadRecord, Record, check_float32
+from pg_tf.datasets.shards import MOST_ATOMS, Shard, write_shard
+from pg_tf.datasets.units import TO_EV
+
+
+def make_shard(recipe: Recipe, chunk: Chunk, path: str, strict: bool) -> int:
+    """Parses a chunk and writes its shard; returns the number of molecules.
+
+    Raises:
+      ValueError: if `strict` and a record is bad or a label odd.
+      OSError: if the shard cannot be written.
+    """
+    kept: list[tuple[int, Record, float]] = []
+    skipped: list[tuple[str, str]] = []
+    odd: list[str] = []
+    for index, (place, outcome) in zip(chunk.indices, recipe.parse(chunk), strict=True):
+        try:
+            if isinstance(outcome, BadRecord):
+                raise outcome
+            label = _stored_label(recipe, outcome)
+        except BadRecord as error:
+            skipped.append((f"{chunk.place}: {place}", str(error)))
+            continue
+        kept.append((index, outcome, label))
+        if question := odd_label(recipe.label, recipe.unit, label):
+            odd.append(f"{chunk.place}: {place}: {question}")
+    if chunk.damage:
+        skipped.append((f"{chunk.place}: {chunk.damage_place}", chunk.damage))
+    if strict and (skipped or odd):
+        raise ValueError(": ".join(skipped[0]) if skipped else odd[0])
+    shard = Shard(
+        np.array([label for *_, label in kept], np.float32),
+        np.array([index for index, *_ in kept], np.uint32),
+        np.array([len(record.atomic_numbers) for _, record, _ in kept], np.uint16),
+        np.concatenate([np.zeros((0, 3), np.float32), *(record.coords for _, record, _ in kept)]),
+        np.concatenate([np.zeros(0, np.int32), *(record.atomic_numbers for _, record, _ in kept)]).astype(np.uint8),
+        {"records": len(chunk.records), "skipped": skipped, "odd": odd},
+    )
+    write_shard(shard, path)
+    return len(kept)
+
+
+def _stored_label(recipe: Recipe, record: Record) -> float:
+    """The label in the unit that is stored; NaN for none.
+
+    Raises:
+      BadRecord: if a shard has no room for the molecule or its label.
+    """
+    if len(record.atomic_numbers) > MOST_ATOMS:
+        raise BadRecord(f"it has {len(record.atomic_numbers)} atoms; 1 to {MOST_ATOMS} can be stored")
+    if record.label is None:
+        return math.nan
+    value = record.label * TO_EV.get(recipe.unit, 1.0)
+    check_float32(recipe.label, value)
+    return value

@@ -1,0 +1,45 @@
+"""Which format a file has, by its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from pg_tf.datasets.readers.npz import npz
+from pg_tf.datasets.readers.recipe import Recipe
+from pg_tf.datasets.readers.record import Path
+from pg_tf.datasets.readers.sdf import sdf
+from pg_tf.datasets.readers.smiles import smiles
+from pg_tf.datasets.readers.xyz import xyz
+
+SUFFIXES: Mapping[str, Callable[[Sequence[Path], str | None], Recipe]] = {
+    ".sdf": sdf,
+    ".sd": sdf,
+    ".csv": smiles,
+    ".smi": smiles,
+    ".xyz": xyz,
+    ".extxyz": xyz,
+    ".npz": npz,
+}
+"""Readers by the end of a file's name, before .gz or .bz2."""
+
+
+def by_suffix(path: Path, label: str | None = None, argument: str = "path") -> Recipe:
+    """The recipe of a file.
+
+    Args:
+      path: the file.
+      label: the property, column, key or array that holds each molecule's label.
+      argument: what an error calls `path`.
+
+    Raises:
+      ValueError: if the suffix is not known.
+      FileNotFoundError: if there is no such file.
+    """
+    plain = os.fspath(path).lower().removesuffix(".gz").removesuffix(".bz2")
+    reader = SUFFIXES.get(os.path.splitext(plain)[1])
+    if reader is None:
+        raise ValueError(f"{argument}: {path} must end in {', '.join(SUFFIXES)}, each with or without .gz or .bz2")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{argument}: there is no file {path}")
+    return reader([path], label)
