@@ -30,6 +30,6 @@ def evaluate(
             for score in scores:
                 table.add_row(score.name, f"{score.mae:.4f}", f"{score.mse:.4f}")
             Console().print(table)
-        if evaluation.ogb_mae is not None:
-            typer.echo(f"PCQM4Mv2Evaluator, test: MAE {evaluation.ogb_mae:.4f} {unit}")
+        for part, mae in evaluation.ogb_mae.items():
+            typer.echo(f"PCQM4Mv2Evaluator, {part}: MAE {mae:.4f} {unit}")
         typer.echo(f"written to {training.Run(model).evaluation_path}")

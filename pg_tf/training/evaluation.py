@@ -39,13 +39,13 @@ class Evaluation:
       unit: of the label.
       molecules: of each part.
       scores: of each part.
-      ogb_mae: of the test part, as `ogb.lsc.PCQM4Mv2Evaluator` computes it; None where ogb is not installed.
+      ogb_mae: of the model on each part, as `ogb.lsc.PCQM4Mv2Evaluator` computes it; empty where ogb is not installed.
     """
 
     unit: str
     molecules: dict[str, int]
     scores: dict[str, list[Score]]
-    ogb_mae: float | None = None
+    ogb_mae: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
@@ -72,7 +72,7 @@ def evaluate(
     predictor.run.check_data(sources.facts())
     train = sources.train
     fit = CompositionFit(train)
-    scores, molecules, ogb_mae = {}, {}, None
+    scores, molecules, ogb_mae = {}, {}, {}
     if unknown := set(parts) - set(pipeline.PARTS):
         raise ValueError(f"parts: must be of {', '.join(pipeline.PARTS)}, got {', '.join(sorted(unknown))}")
     for part, source in sources.present().items():
@@ -86,8 +86,8 @@ def evaluate(
             Score.of("mean of the training set", np.full(len(true), fit.label_mean), true),
         ]
         molecules[part] = len(true)
-        if part == "test":
-            ogb_mae = official_mae(predicted, true)
+        if (official := official_mae(predicted, true)) is not None:
+            ogb_mae[part] = official
     evaluation = Evaluation(config.unit or train.unit or "", molecules, scores, ogb_mae)
     write_whole(predictor.run.evaluation_path, evaluation.to_json())
     return evaluation
