@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from pg_tf.training.build import build
 from pg_tf.training.callbacks import Annealing, BestModel, EarlyStopping, EpochLines, StopWhereNotFinite
 from pg_tf.training.checkpoints import Checkpoints, Progress
 from pg_tf.training.config import Config
-from pg_tf.training.run import Run, write_whole
+from pg_tf.training.run import Run
 
 
 def train(
@@ -74,23 +73,19 @@ def train(
     cluster = distribution.Cluster.from_environment() if strategy == "multi-worker" else distribution.ALONE
     _check_machines(config, cluster, overwrite, checkpoint_steps)
     if not overwrite:
-        _compare_config(run, config)
+        run.check_config(config)
         if (result := run.result()) is not None:
             least = f"best {config.monitor} {result[config.monitor]} in epoch {result['best_epoch']}"
             write(f"{run.folder}: finished after {result['epochs']} epochs, {least}; overwrite it to train anew")
             return run
     # Before anything else of TensorFlow: machines find each other when its devices are made.
     replicas = distribution.strategy(strategy)
-    stream = _stream_options(config, cluster, replicas)
+    feed = _Feed.of(config, cluster, replicas)
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     parts = pipeline.load_parts(config)
-    steps_per_epoch = math.ceil(len(parts.train) / config.batch_size)
-    if stream["drop_remainder"]:
-        steps_per_epoch = len(parts.train) // config.batch_size
-        if steps_per_epoch == 0:
-            raise ValueError(f"batch_size: {config.batch_size} is more than the {len(parts.train)} training molecules")
+    steps_per_epoch = feed.steps_per_epoch(len(parts.train), config.batch_size)
     write(_about(parts, config))
     model, metrics = build(
         config,
@@ -108,51 +103,32 @@ def train(
         if cluster.is_chief:
             if overwrite:
                 run.clear()
-            _claim(run, config)
-        _compare_data(run, parts.facts(), cluster.is_chief)
+            run.begin(config, parts.facts())
+        elif run.data_path.exists():
+            run.check_data(parts.facts())
         checkpoints = Checkpoints(
             run.checkpoints, model, metrics, steps_per_epoch, checkpoint_steps, checkpoint_minutes, cluster
         )
         progress = checkpoints.progress
         if checkpoints.restore():
             write(f"going on after {progress.epoch} epochs and {progress.step} steps")
+        own = _callbacks(config, progress, parts, steps_per_epoch, write)
         if cluster.is_chief:
             run.forget_epochs(progress.epoch)
-        # A machine of several takes a batch for each of its devices, any other one batch for all devices.
-        batches_a_step = config.batch_size // (stream["batch_size"] * len(cluster.workers))
+            callbacks = [*callbacks, *_files(run, config, progress, with_tensorboard)]
         with watched(data_service, write) if data_service else contextlib.nullcontext():
             _fit(
                 model,
-                lambda start: pipeline.training_batches(
-                    parts.train, config, start * batches_a_step, service=data_service, **stream
-                ),
+                lambda step: feed.batches(parts.train, config, step, data_service),
                 pipeline.batches(parts.validation, config),
                 progress,
                 config.epochs,
                 steps_per_epoch,
-                [
-                    StopWhereNotFinite(progress),
-                    EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
-                    *([_annealing(config, steps_per_epoch, progress)] if config.max_minutes is not None else []),
-                    *callbacks,
-                    *(_files(run, config, progress, with_tensorboard) if cluster.is_chief else []),
-                    *(
-                        [EarlyStopping(config.monitor, config.patience, progress)]
-                        if config.patience is not None
-                        else []
-                    ),
-                    checkpoints,
-                ],
+                # The last one to be called saves what the others have done.
+                [*own, *callbacks, checkpoints],
             )
-        best = progress.best(config.monitor)
-        result = {
-            "epochs": progress.epoch,
-            "best_epoch": progress.column(config.monitor).index(best) + 1 if best is not None else None,
-            config.monitor: best,
-            "seconds": progress.seconds,
-        }
         if cluster.is_chief:
-            write_whole(run.result_path, json.dumps(result, indent=2) + "\n")
+            run.end(_result(config, progress))
     return run
 
 
@@ -169,17 +145,77 @@ def _check_machines(
         raise ValueError("max_minutes: the clocks of several machines differ; give epochs instead")
 
 
-def _stream_options(config: Config, cluster: distribution.Cluster, replicas: tf.distribute.Strategy) -> dict[str, Any]:
-    """What each machine reads: a part of the molecules in batches for one device, or all in batches for all devices."""
-    devices = replicas.num_replicas_in_sync
-    if config.batch_size % devices:
-        raise ValueError(f"batch_size: must be a multiple of the {devices} devices, got {config.batch_size}")
-    across = distribution.spans_machines(replicas)
-    return {
-        "batch_size": config.batch_size // devices if across else config.batch_size,
-        "shard": cluster.shard,
-        "drop_remainder": devices > 1,
-    }
+@dataclasses.dataclass(frozen=True)
+class _Feed:
+    """What this machine reads of the training molecules.
+
+    Attributes:
+      batch_size: of its batches: for one device where there are several machines, else for all devices together.
+      batches_per_step: how many of them it takes for a step.
+      shard: (i, n): the part of machine i of n.
+      drop_remainder: whether what an epoch leaves over for its last batch is left out.
+    """
+
+    batch_size: int
+    batches_per_step: int
+    shard: tuple[int, int]
+    drop_remainder: bool
+
+    @classmethod
+    def of(cls, config: Config, cluster: distribution.Cluster, replicas: tf.distribute.Strategy) -> _Feed:
+        devices = replicas.num_replicas_in_sync
+        if config.batch_size % devices:
+            raise ValueError(f"batch_size: must be a multiple of the {devices} devices, got {config.batch_size}")
+        per_device = distribution.spans_machines(replicas)
+        return cls(
+            batch_size=config.batch_size // devices if per_device else config.batch_size,
+            batches_per_step=devices // len(cluster.workers) if per_device else 1,
+            shard=cluster.shard,
+            drop_remainder=devices > 1,
+        )
+
+    def steps_per_epoch(self, num_molecules: int, batch_size: int) -> int:
+        if not self.drop_remainder:
+            return math.ceil(num_molecules / batch_size)
+        if num_molecules < batch_size:
+            raise ValueError(f"batch_size: {batch_size} is more than the {num_molecules} training molecules")
+        return num_molecules // batch_size
+
+    def batches(self, source: Any, config: Config, step: int, service: str | None) -> tf.data.Dataset:
+        """The endless stream of (grids, labels) from a step on."""
+        return pipeline.training_batches(
+            source,
+            config,
+            step * self.batches_per_step,
+            batch_size=self.batch_size,
+            shard=self.shard,
+            drop_remainder=self.drop_remainder,
+            service=service,
+        )
+
+
+def _callbacks(
+    config: Config, progress: Progress, parts: pipeline.Parts, steps_per_epoch: int, write: Callable[[str], Any]
+) -> list[keras.callbacks.Callback]:
+    """The callbacks that lead a training and tell of it, on every machine."""
+    callbacks: list[keras.callbacks.Callback] = [
+        StopWhereNotFinite(progress),
+        EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
+    ]
+    if config.max_minutes is not None:
+        callbacks.append(
+            Annealing(
+                config.learning_rate,
+                steps_per_epoch * config.epochs,
+                60 * config.max_minutes,
+                config.warmup,
+                steps_done=progress.epoch * steps_per_epoch + progress.step,
+                seconds_done=progress.seconds,
+            )
+        )
+    if config.patience is not None:
+        callbacks.append(EarlyStopping(config.monitor, config.patience, progress))
+    return callbacks
 
 
 def _files(run: Run, config: Config, progress: Progress, with_tensorboard: bool) -> list[keras.callbacks.Callback]:
@@ -233,48 +269,15 @@ def _about(parts: pipeline.Parts, config: Config) -> str:
     return "\n".join(lines)
 
 
-def _claim(run: Run, config: Config) -> None:
-    """Writes the config into the folder, if no run is there."""
-    if not run.config_path.exists():
-        write_whole(run.config_path, config.to_json())
-
-
-def _compare_config(run: Run, config: Config) -> None:
-    """Makes sure that a run that is there has this config."""
-    if not run.config_path.exists():
-        return
-    there = run.config()
-    differing = [
-        f"{field.name} is {getattr(there, field.name)!r} there and {getattr(config, field.name)!r} here"
-        for field in dataclasses.fields(Config)
-        if getattr(there, field.name) != getattr(config, field.name)
-    ]
-    if differing:
-        raise ValueError(
-            f"output: {run.folder} holds a run with other settings: {'; '.join(differing)}. "
-            "Choose another folder, or overwrite that run"
-        )
-
-
-def _compare_data(run: Run, facts: dict[str, Any], is_chief: bool) -> None:
-    if not run.data_path.exists():
-        if not is_chief:
-            return
-        write_whole(run.data_path, json.dumps(facts, indent=2) + "\n")
-        return
-    run.check_data(facts)
-
-
-def _annealing(config: Config, steps_per_epoch: int, progress: Progress) -> Annealing:
-    assert config.max_minutes is not None
-    return Annealing(
-        config.learning_rate,
-        steps_per_epoch * config.epochs,
-        60 * config.max_minutes,
-        config.warmup,
-        steps_done=progress.epoch * steps_per_epoch + progress.step,
-        seconds_done=progress.seconds,
-    )
+def _result(config: Config, progress: Progress) -> dict[str, Any]:
+    """How a training ended."""
+    best = progress.best(config.monitor)
+    return {
+        "epochs": progress.epoch,
+        "best_epoch": progress.column(config.monitor).index(best) + 1 if best is not None else None,
+        config.monitor: best,
+        "seconds": progress.seconds,
+    }
 
 
 def _with_tensorboard(wanted: bool | None) -> bool:

@@ -34,7 +34,7 @@ class Run:
     |---|---|
     | `config.json` | all settings |
     | `data.json` | what the data was: counts, statistics of the label, elements |
-    | `best.keras` | the model with the best validation; plain Keras, takes grids `[B, n, n, n, C]` |
+    | `best.keras` | the model with the best validation, a Keras file; takes grids `[B, n, n, n, C]` |
     | `history.csv` | a row an epoch |
     | `tensorboard/` | the same for TensorBoard, where that is installed |
     | `checkpoints/` | the state of the training, to go on from |
@@ -93,6 +93,22 @@ class Run:
         """What the data was, as in data.json."""
         return _read_json(self.data_path)
 
+    def check_config(self, config: Config) -> None:
+        """Raises ValueError, and names the settings that differ, if the folder holds a run with another config."""
+        if not self.config_path.exists():
+            return
+        there = self.config()
+        differing = [
+            f"{field.name} is {getattr(there, field.name)!r} there and {getattr(config, field.name)!r} here"
+            for field in dataclasses.fields(Config)
+            if getattr(there, field.name) != getattr(config, field.name)
+        ]
+        if differing:
+            raise ValueError(
+                f"output: {self.folder} holds a run with other settings: {'; '.join(differing)}. "
+                "Choose another folder, or overwrite that run"
+            )
+
     def check_data(self, facts: Mapping[str, Any]) -> None:
         """Raises ValueError, and names the difference, unless these are the facts of the data of the run."""
         there = self.data()
@@ -138,6 +154,23 @@ class Run:
         kept = [row for row in rows if row.split(",")[0].isdigit() and int(row.split(",")[0]) < first]
         write_whole(self.history_path, "".join(f"{row}\n" for row in ([header] if kept else []) + kept))
 
+    def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
+        """Writes down the settings and the facts of the data; of a run that is there, checks them.
+
+        Raises:
+          ValueError: if they are other ones.
+        """
+        self.check_config(config)
+        if not self.config_path.exists():
+            write_whole(self.config_path, config.to_json())
+        if not self.data_path.exists():
+            write_whole(self.data_path, _to_json(facts))
+        self.check_data(facts)
+
+    def end(self, result: Mapping[str, Any]) -> None:
+        """Writes down how the training ended."""
+        write_whole(self.result_path, _to_json(result))
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Makes the folder, and keeps other processes from training in it; a process that ends, however, lets it go.
@@ -171,6 +204,10 @@ class Run:
         for folder in (self.checkpoints, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
         self.config_path.unlink(missing_ok=True)
+
+
+def _to_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import keras
@@ -95,6 +97,14 @@ def test_saved_isotropic_network_predicts_the_same(tmp_path: os.PathLike[str]) -
     path = os.path.join(tmp_path, "model.keras")
     network.save(path)
     np.testing.assert_array_equal(keras.saving.load_model(path)(grids), network(grids))
+
+
+def test_saved_isotropic_network_is_read_where_the_models_are_imported(tmp_path: os.PathLike[str]) -> None:
+    _network(16, isotropic=True).save(tmp_path / "network.keras")
+    program = "import sys, keras, pg_tf.models; print(keras.saving.load_model(sys.argv[1]).output_shape)"
+    command = [sys.executable, "-c", program, tmp_path / "network.keras"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert ended.stdout.splitlines()[-1] == "(None, 1)"
 
 
 def test_isotropic_network_learns_a_fixed_batch() -> None:
