@@ -86,6 +86,8 @@ def resnet3d(
     >>> model.output_shape
     (None, 1)
     """
+    if not isinstance(blocks, Sequence) or not all(isinstance(count, int) for count in blocks):
+        raise ValueError(f"blocks must be whole numbers, one a stage. Received: blocks={blocks!r}")
     blocks, input_shape = tuple(blocks), tuple(input_shape)
     stride = stem_strides * (2 if stem_pool else 1)
     if normalization not in ("batch", "group"):

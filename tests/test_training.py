@@ -164,6 +164,27 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(run):
     assert "width" not in result.output
 
 
+def test_a_run_that_failed_before_its_first_checkpoint_bars_nothing(data, tmp_path):
+    settings = ("train", "--recipe", "small", "--data", data, "--label", "gap", "--unit", "eV", "--output", tmp_path)
+    one_line(pg_tf(*settings, *TINY, "--grid-size", 4000), "4000 x 4000 x 4000 voxels do not fit")
+    assert training.Run(tmp_path).config().grid_size == 4000
+    assert pg_tf(*settings, *TINY, "--epochs", 1).exit_code == 0
+    assert training.Run(tmp_path).config().grid_size == 16
+    one_line(pg_tf(*settings, *TINY), "epochs is 1 there and 2 here")
+
+
+def test_files_of_a_run_without_its_settings_are_not_gone_on_from(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "config.json").unlink()
+    (copy / "result.json").unlink()
+    one_line(train_again(run, "--output", copy), "holds files of a run and no config.json")
+    one_line(train_again(run, "--output", copy, "--overwrite"), "holds files of a run and no config.json")
+    shutil.copy(run / "config.json", copy)
+    (copy / "data.json").unlink()
+    one_line(train_again(copy), "it has no data.json")
+
+
 def test_other_data_under_the_same_name_is_refused(run, data, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
@@ -361,6 +382,11 @@ def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
     one_line(train("--data", data, "--label", "gap", "--network", "stem_colour=3"), "stem_colour")
     if not tf.config.list_physical_devices("GPU"):
         one_line(train("--data", data, "--label", "gap", "--precision", "mixed_float16"), "use mixed_bfloat16")
+    one_line(
+        train("--data", data, "--label", "gap", "--network", "blocks=3"), "blocks must be whole numbers", "blocks=3"
+    )
+    one_line(train("--data", "sample", "--label", "charm"), "the sample has the label 'gap', not 'charm'")
+    one_line(train("--data", "sample", "--seed", 2**32), "seed: must be at most 4294967295, got 4294967296")
     one_line(train("--recipe", "large"), "--recipe: must be one of paper, small, isotropic")
     (tmp_path / "file").touch()
     one_line(train("--output", tmp_path / "file"), str(tmp_path / "file"))

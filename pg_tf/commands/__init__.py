@@ -5,6 +5,7 @@ What a command runs is imported inside it, so that it does not load what only th
 
 from __future__ import annotations
 
+import re
 import tarfile
 import zipfile
 import zlib
@@ -44,6 +45,18 @@ def errors_of(command: str) -> Iterator[None]:
         typer.echo(f"pg-tf {command}: {error or type(error).__name__}", err=True)
         raise typer.Exit(1) from error
     except tf.errors.OpError as error:
-        # What a step of the data pipeline refused; the lines below the first are about TensorFlow's graph.
-        typer.echo(f"pg-tf {command}: {error.message.splitlines()[0]}", err=True)
+        typer.echo(f"pg-tf {command}: {_what_was_refused(error)}", err=True)
         raise typer.Exit(1) from error
+
+
+# What TensorFlow puts around the message of an op: nothing of it tells a user what to mend.
+_GRAPH = re.compile(
+    r"Graph execution error:\s*|Error in user-defined function passed to \S+ transformation with iterator: \S+: "
+    r"|\{\{function_node [^}]*\}\} "
+)
+
+
+def _what_was_refused(error: tf.errors.OpError) -> str:
+    """The message of the op that failed, in one line."""
+    lines = _GRAPH.sub("", error.message).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -13,6 +13,7 @@ import tensorflow as tf
 from pg_tf.datasets.manifest import Manifest, ShardEntry, check_shards, read_manifest
 from pg_tf.datasets.molecules import Molecules, concatenate
 from pg_tf.datasets.read import read_molecules
+from pg_tf.datasets.sample import LABEL as SAMPLE_LABEL
 from pg_tf.datasets.sample import load_sample
 from pg_tf.datasets.source import Source
 from pg_tf.datasets.splits import PAPER, official_name, random_part
@@ -43,7 +44,8 @@ def load(
         `read_molecules` reads.
       split: "train", "validation" or "test" of a random split, a part of the official one, or None for all. Official
         parts go by the same names, whatever the source calls them ("valid" in OGB), or by those of the source.
-      label: the property or column with the labels; for a folder only to be sure that it holds that one.
+      label: the property or column with the labels; for the sample ("gap") and a folder only to be sure that it holds
+        that one.
       splits: "official" for the parts that the source itself comes in, or the three fractions of a random split. None:
         the official ones of the sample and of a folder that has more than one, and the paper's 90-5-5 else. A random
         split of a folder that has an official "train" is of that alone: in PCQM4Mv2 those are the molecules with a DFT
@@ -62,6 +64,8 @@ def load(
     """
     name = os.fspath(source)
     if name == "sample":
+        if label not in (None, SAMPLE_LABEL):
+            raise ValueError(f"label: the sample has the label {SAMPLE_LABEL!r}, not {label!r}")
         if splits not in (None, "official"):
             return _part(load_sample(), split, splits, seed)
         return load_sample(split)

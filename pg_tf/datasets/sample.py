@@ -8,6 +8,7 @@ import numpy as np
 
 from pg_tf.datasets.molecules import Molecules
 
+LABEL = "gap"
 SPLITS = ("train", "validation", "test")
 
 

@@ -35,6 +35,7 @@ _AT_LEAST = {
     "patience": 1,
     "seed": 0,
 }
+_AT_MOST = {"seed": 2**32 - 1}
 _ABOVE_ZERO = ("sigma", "box", "learning_rate", "decay", "max_minutes")
 
 
@@ -122,8 +123,10 @@ class Config:
             raise ValueError(f"{name}: must be {wanted}, got {value!r}")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise ValueError(f"{name}: must be one of {', '.join(map(str, _CHOICES[name]))}, got {value!r}")
-        if value is None or not (name in _AT_LEAST or name in _ABOVE_ZERO):
+        if value is None:
             return
+        if name in _AT_MOST and value > _AT_MOST[name]:
+            raise ValueError(f"{name}: must be at most {_AT_MOST[name]}, got {value!r}")
         if name in _AT_LEAST and value < _AT_LEAST[name]:
             raise ValueError(f"{name}: must be at least {_AT_LEAST[name]}, got {value!r}")
         if name in _ABOVE_ZERO and value <= 0:

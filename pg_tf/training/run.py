@@ -90,14 +90,30 @@ class Run:
         return Config.load(self.config_path)
 
     def data(self) -> dict[str, Any]:
-        """What the data was, as in data.json."""
+        """What the data was, as in data.json.
+
+        Raises:
+          ValueError: if there is no such file, or it is damaged.
+        """
+        if not self.data_path.is_file():
+            raise ValueError(f"model: {self.folder} is not the folder of a run: it has no {self.data_path.name}")
         return _read_json(self.data_path)
 
     def check_config(self, config: Config) -> None:
-        """Raises ValueError, and names the settings that differ, if the folder holds a run with another config."""
-        if not self.config_path.exists():
+        """Raises ValueError, and names the settings that differ, if the folder holds a run with another config.
+
+        One that did not come as far as its first checkpoint does not count: there is nothing to go on from.
+        """
+        if not self.config_path.is_file():
+            if self.has_begun():
+                raise ValueError(
+                    f"output: {self.folder} holds files of a run and no {self.config_path.name} that says of which. "
+                    "Choose another folder, or remove them"
+                )
             return
         there = self.config()
+        if not self.has_begun():
+            return
         differing = [
             f"{field.name} is {getattr(there, field.name)!r} there and {getattr(config, field.name)!r} here"
             for field in dataclasses.fields(Config)
@@ -118,6 +134,10 @@ class Run:
                     f"data: they have changed since {self.folder} began: {name} was {there.get(name)} and is {value}. "
                     "Choose another folder, or overwrite that run"
                 )
+
+    def has_begun(self) -> bool:
+        """Whether something is there that a training took time for."""
+        return self.result_path.exists() or self.model_path.exists() or any(self.checkpoints.glob("*"))
 
     def result(self) -> dict[str, Any] | None:
         """How the training ended, or None while it has not."""
@@ -155,17 +175,17 @@ class Run:
         write_whole(self.history_path, "".join(f"{row}\n" for row in ([header] if kept else []) + kept))
 
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
-        """Writes down the settings and the facts of the data; of a run that is there, checks them.
+        """Writes down the settings and the facts of the data; of a run that has begun, checks them.
 
         Raises:
           ValueError: if they are other ones.
         """
         self.check_config(config)
-        if not self.config_path.exists():
+        if self.has_begun():
+            self.check_data(facts)
+        else:
             write_whole(self.config_path, config.to_json())
-        if not self.data_path.exists():
             write_whole(self.data_path, _to_json(facts))
-        self.check_data(facts)
 
     def end(self, result: Mapping[str, Any]) -> None:
         """Writes down how the training ended."""
