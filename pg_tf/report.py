@@ -6,12 +6,12 @@ import dataclasses
 import html
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from pg_tf._files import write_whole
 from pg_tf.plot import FONT, INK, MUTED, RULE
 
 # A figure is drawn while the page is still being laid out; this fits it to its place.
@@ -79,10 +79,7 @@ def write_report(path: str | os.PathLike[str], title: str, summary: str, section
         f'<body><main><h1>{html.escape(title)}</h1><p class="muted">{html.escape(summary)}</p>\n{body}\n'
         f"</main><script>{_FIT}</script></body></html>\n"
     )
-    target = Path(path)
-    scratch = target.with_name(target.name + ".part")
-    scratch.write_text(page, encoding="utf-8")
-    scratch.replace(target)
+    write_whole(path, page)
 
 
 def _section(section: Section) -> str:

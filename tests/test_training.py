@@ -371,6 +371,20 @@ def test_unusable_runs_and_files_are_one_clear_line(run, data, tmp_path):
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_a_table_never_replaces_the_molecules(run, data, tmp_path):
+    copy = shutil.copy(data, tmp_path / "molecules.sdf")
+    one_line(pg_tf("predict", copy, "--model", run, "--output", copy), "output:", "is the file with the molecules")
+    assert copy.read_bytes() == data.read_bytes()
+
+
+def test_a_molecule_that_is_too_far_off_is_noted_and_the_others_predicted(run, tmp_path):
+    (tmp_path / "far.xyz").write_text("1\n\nC 1e36 0 0\n2\n\nC 9e4 0 0\nH 9.0001e4 0 0\n")
+    assert pg_tf("predict", tmp_path / "far.xyz", "--model", run, "--output", tmp_path / "out.csv").exit_code == 0
+    far, near = table(tmp_path / "out.csv")
+    assert (far["prediction"], bool(near["prediction"])) == ("", True)
+    assert "no digits left" in far["note"]
+
+
 def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
     def train(*arguments):
         return pg_tf("train", "--recipe", "small", *TINY, "--output", tmp_path / "out", "--overwrite", *arguments)

@@ -20,7 +20,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pg_tf._files import write_whole
 from pg_tf.datasets.molecules import Molecules
 
 _HEADER = struct.Struct("<8sQQQ")
@@ -123,28 +123,7 @@ def write_shard(shard: Shard, path: str) -> None:
     Raises:
       OSError: if it cannot be written, such as on a full disk; what was there before stays.
     """
-    write_at_once(path, shard.to_bytes())
-
-
-def write_at_once(path: str | os.PathLike[str], content: bytes) -> None:
-    """Puts a file in its place in one step, synced.
-
-    Raises:
-      OSError: as `write_shard`; it names the file.
-    """
-    scratch = f"{os.fspath(path)}.{os.getpid()}.tmp"
-    try:
-        with open(scratch, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except BaseException as error:
-        if os.path.exists(scratch):
-            os.unlink(scratch)
-        if isinstance(error, OSError) and error.filename is None:  # a write that fails does not say where
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        raise
+    write_whole(path, shard.to_bytes())
 
 
 def fingerprint(content: tf.Tensor) -> tf.Tensor:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pg_tf._files import write_whole
 from pg_tf.elements import ElementChannels
 from pg_tf.training import pipeline
 from pg_tf.training.prediction import Predictor
-from pg_tf.training.run import Run, write_whole
+from pg_tf.training.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pg_tf._files import whole
 from pg_tf.datasets import Molecules
 from pg_tf.datasets.readers import Recipe, by_suffix
 from pg_tf.elements import SYMBOLS
@@ -97,23 +97,23 @@ def predict_file(
       How many records have a prediction and how many have none.
 
     Raises:
-      ValueError: if there is no usable model, or nothing in the file that could be predicted or refused.
+      ValueError: if there is no usable model, or nothing in the file that could be predicted or refused, or the
+        table would replace it.
       OSError: if a file cannot be read or written.
     """
     recipe = by_suffix(path, argument="molecules")
+    if os.path.exists(output) and os.path.samefile(path, output):
+        raise ValueError(f"output: {output} is the file with the molecules, and would be replaced by the table")
     predictor = Predictor(run, rotations)
-    scratch = Path(f"{os.fspath(output)}.part")
     done = failed = 0
-    with open(scratch, "w", newline="", encoding="utf-8") as file:
+    with whole(output) as scratch, open(scratch, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["name", "prediction", "note"])
         for name, prediction, note in _rows(recipe, predictor):
             table.writerow([name, "" if prediction is None else f"{prediction:.6g}", note])
             done, failed = done + (prediction is not None), failed + (prediction is None)
-    if not done + failed:
-        scratch.unlink()
-        raise ValueError(f"molecules: {path} is empty")
-    os.replace(scratch, output)
+        if not done + failed:
+            raise ValueError(f"molecules: {path} is empty")
     return done, failed
 
 

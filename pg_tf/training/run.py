@@ -16,14 +16,8 @@ from typing import Any
 
 import keras
 
+from pg_tf._files import write_whole
 from pg_tf.training.config import Config
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Puts a text file in place in one step: a kill leaves the old one or the new one."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -412,7 +412,7 @@ def test_shard_lost_by_the_disk_is_made_again(tmp_path: pathlib.Path) -> None:
     whole = files_of(root)
     (root / "manifest.json").unlink()
     (root / "000001.shard").write_bytes(bytes(len(whole["000001.shard"])))
-    (root / "000002.shard.77.tmp").write_bytes(b"half")
+    (root / "000002.shard.77.part").write_bytes(b"half")
     run(sdf([path], "gap", "eV"), root, records_per_shard=10)
     assert files_of(root) == whole
 
@@ -421,10 +421,10 @@ def test_folder_that_another_process_prepares_is_left_alone(tmp_path: pathlib.Pa
     source = sdf([written(tmp_path / "a.sdf", records(3))], "gap", "eV")
     root = tmp_path / "shards"
     root.mkdir()
-    (root / "000000.shard.7.tmp").write_bytes(b"at work")
+    (root / "000000.shard.7.part").write_bytes(b"at work")
     with alone_in(root), pytest.raises(ValueError, match=r"root: another process is preparing .*shards"):
         prepare(source, root, workers=1)
-    assert [path.name for path in root.iterdir()] == ["000000.shard.7.tmp"]
+    assert [path.name for path in root.iterdir()] == ["000000.shard.7.part"]
     run(source, root)
 
 

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pg_tf._files import write_whole
 from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path
 from pg_tf.datasets.prepare.labels import odd_labels
 from pg_tf.datasets.readers import Recipe
-from pg_tf.datasets.shards import Shard, fingerprint, write_at_once
+from pg_tf.datasets.shards import Shard, fingerprint
 from pg_tf.datasets.statistics import mean_and_std
 from pg_tf.datasets.units import TO_EV
 from pg_tf.elements import SYMBOLS
@@ -97,8 +98,8 @@ def finish(recipe: Recipe, job: Mapping[str, Any], root: Path, splits: Sequence[
         questions=questions,
         shards=entries,
     )
-    write_at_once(root / _SKIPPED, "".join(f"{place}: {reason}\n" for place, reason in skipped).encode())
-    write_at_once(Path(manifest_path(root)), manifest.to_json().encode())
+    write_whole(root / _SKIPPED, "".join(f"{place}: {reason}\n" for place, reason in skipped))
+    write_whole(manifest_path(root), manifest.to_json())
     return manifest
 
 

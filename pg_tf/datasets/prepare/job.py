@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pg_tf._files import write_whole
 from pg_tf.datasets.manifest import manifest_path
 from pg_tf.datasets.readers import Recipe
 from pg_tf.datasets.readers.streams import digest
-from pg_tf.datasets.shards import write_at_once
 
 _JOB = "job.json"
 
@@ -56,7 +56,7 @@ def begin(root: Path, job: dict[str, Any]) -> None:
     elif any(root.glob("*.shard")) or os.path.exists(manifest_path(root)):
         raise ValueError(f"root: {root} holds shards of something else; choose another folder")
     else:
-        write_at_once(path, f"{json.dumps(job, indent=1, sort_keys=True)}\n".encode())
+        write_whole(path, f"{json.dumps(job, indent=1, sort_keys=True)}\n")
 
 
 def _short(job: dict[str, Any], names: Sequence[str]) -> str:

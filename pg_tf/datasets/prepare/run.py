@@ -69,7 +69,7 @@ def prepare(
                 raise ValueError(f"strict: {root} was prepared without it, and not all was well: {'; '.join(reasons)}")
             if intact(root, manifest):
                 return manifest
-        for scratch in root.glob("*.tmp"):
+        for scratch in root.glob("*.part"):
             scratch.unlink()
         splits = _make_shards(recipe, root, strict, workers or len(os.sched_getaffinity(0)), count, progress)
         return finish(recipe, job, root, splits, strict)

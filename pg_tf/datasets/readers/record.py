@@ -13,6 +13,7 @@ from pg_tf.elements import SYMBOLS
 
 Path = str | os.PathLike[str]
 
+_FARTHEST = 1e5  # Å; float32 resolves 0.008 Å there
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -21,7 +22,7 @@ class Record(NamedTuple):
 
     Attributes:
       atomic_numbers: int32 `[A]`, 1 to 118.
-      coords: float32 `[A, 3]`, Å, finite.
+      coords: float32 `[A, 3]`, Å, finite, within 1e5 Å of the origin along each axis.
       label: finite, or None.
       name: such as a title or SMILES.
     """
@@ -44,7 +45,7 @@ def record(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike, label: float | 
     """A molecule that can be used.
 
     Raises:
-      BadRecord: if it has no atoms, an atom is no element, or a coordinate is not finite in float32.
+      BadRecord: if it has no atoms, an atom is no element, or a coordinate is not finite or beyond 1e5 Å.
     """
     numbers = np.asarray(atomic_numbers, np.int64)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
@@ -55,6 +56,9 @@ def record(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike, label: float | 
         raise BadRecord(f"atom {np.argmax(unknown)} is no element")
     if not (finite := np.isfinite(places).all(axis=1)).all():
         raise BadRecord(f"atom {np.argmin(finite)} has coordinates that are not finite")
+    if (far := (np.abs(places) > _FARTHEST).any(axis=1)).any():
+        atom = np.argmax(far)
+        raise BadRecord(f"atom {atom} is at {places[atom].tolist()}: float32 has no digits left for a shape out there")
     return Record(numbers.astype(np.int32), places, label, name)
 
 
