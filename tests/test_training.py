@@ -418,6 +418,20 @@ def test_loss_that_is_not_finite_stops_with_the_step_named(data, tmp_path):
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.parametrize("content", [b"", b"model_checkpoint_pa", None])
+def test_checkpoints_are_found_without_the_list_of_them(run, tmp_path, content):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "result.json").unlink()
+    (copy / "checkpoints" / "checkpoint").unlink()
+    if content is not None:
+        (copy / "checkpoints" / "checkpoint").write_bytes(content)
+    result = train_again(copy)
+    assert result.exit_code == 0, result.output
+    assert "going on after 2 epochs and 0 steps" in result.output
+    assert (copy / "best.keras").read_bytes() == (run / "best.keras").read_bytes()
+
+
 def test_damaged_checkpoint_gives_way_to_the_one_before(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)

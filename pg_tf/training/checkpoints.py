@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -94,6 +95,9 @@ class Checkpoints(keras.callbacks.Callback):
         self.every_seconds = 60 * every_minutes
         self._checkpoint = tf.train.Checkpoint(model=model, progress=self.progress)
         _ = self._checkpoint.save_counter  # made here: in the midst of a `fit` all machines would have to make it
+        self.folder = Path(folder)
+        if cluster.is_chief:
+            self._list_anew()
         self._manager = tf.train.CheckpointManager(self._checkpoint, os.fspath(folder), max_to_keep=2)
         self._start = self._last = time.monotonic()
         self._first_step = 0
@@ -106,7 +110,7 @@ class Checkpoints(keras.callbacks.Callback):
           ValueError: if there are checkpoints and none can be read, or they are of another model.
         """
         errors = []
-        for path in reversed(self._manager.checkpoints):
+        for path in reversed(self._found()):
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
             except Exception as error:  # TensorFlow has no one kind of error for a damaged file
@@ -119,6 +123,20 @@ class Checkpoints(keras.callbacks.Callback):
         if errors:
             raise ValueError(f"no checkpoint of the run can be read ({'; '.join(errors)}); train anew with overwrite")
         return False
+
+    def _found(self) -> list[str]:
+        """The checkpoints in the folder, the last one last; one of them may be damaged."""
+        indices = [path for path in self.folder.glob("ckpt-*.index") if path.stem[5:].isdecimal()]
+        return [os.fspath(path.with_suffix("")) for path in sorted(indices, key=lambda path: int(path.stem[5:]))]
+
+    def _list_anew(self) -> None:
+        # A crash of the machine can leave TensorFlow's own list empty, and training would begin anew in silence.
+        if not (paths := self._found()):
+            return
+        times = [os.path.getmtime(f"{path}.index") for path in paths]
+        tf.compat.v1.train.update_checkpoint_state(
+            os.fspath(self.folder), paths[-1], paths, all_model_checkpoint_timestamps=times
+        )
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._saves_within_epochs():
