@@ -14,6 +14,7 @@ from studies.curves import power_law
 from studies.rows import ROWS, Rival, Row, Trained
 
 Result = Mapping[str, Any]
+Cell = Callable[[Row, Sequence[Result]], str]
 
 # Molecules of PCQM4Mv2 with a geometry, of which the paper trains on nine tenths.
 _ALL = 3_378_606 * 0.9
@@ -55,8 +56,11 @@ def table(name: str, folder: Path) -> str:
     """A table as Markdown: a row for each declared row that has results, and the power law below a curve."""
     rows = [(row, list(read(folder, row.name).values())) for row in ROWS if row.table == name]
     measured = [(row, results) for row, results in rows if results]
-    lines = ["| " + " | ".join(header for header, _ in COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    lines += ["| " + " | ".join(cell(row, results) for _, cell in COLUMNS) + " |" for row, results in measured]
+    columns = COLUMNS
+    if name == "changes":
+        columns = (*COLUMNS[:5], ("MAE against the base", _against(read(folder, "change-none"))), *COLUMNS[5:])
+    lines = ["| " + " | ".join(header for header, _ in columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(cell(row, results) for _, cell in columns) + " |" for row, results in measured]
     return "\n".join(lines) + "\n" + (_law(measured) if name.startswith("curve") else "")
 
 
@@ -68,6 +72,20 @@ def _spread(results: Sequence[Result], key: str) -> str:
     return f"{np.mean(values):.3f}{spread}"
 
 
+def _against(base: Mapping[int, Result]) -> Cell:
+    """How much larger the error is than that of the base on the same molecules, seed by seed."""
+
+    def cell(row: Row, results: Sequence[Result]) -> str:
+        if isinstance(row, Rival) or row.name == "change-none":
+            return ""
+        larger = [result["mae"] - base[result["seed"]]["mae"] for result in results if result["seed"] in base]
+        if not larger:
+            return ""
+        return f"{np.mean(larger):+.3f}" + (f" ± {np.std(larger, ddof=1):.3f}" if len(larger) > 1 else "")
+
+    return cell
+
+
 def _molecules(row: Row) -> int:
     return row.num_train if isinstance(row, Rival) else row.recipe.num_train
 
@@ -76,7 +94,7 @@ def _seen(row: Row, results: Sequence[Result]) -> str:
     return f"{row.recipe.num_train * row.recipe.config.epochs:,}" if isinstance(row, Trained) else ""
 
 
-COLUMNS: tuple[tuple[str, Callable[[Row, Sequence[Result]], str]], ...] = (
+COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("", lambda row, results: row.label),
     ("trained on", lambda row, results: f"{_molecules(row):,}"),
     ("grids seen", _seen),

@@ -71,6 +71,20 @@ def test_table_has_mean_and_spread_of_the_seeds(tmp_path: Path) -> None:
     assert len(table.splitlines()) == 3  # header, rule, and of all rows the one that was measured
 
 
+def test_changes_are_compared_with_the_base_seed_by_seed(tmp_path: Path) -> None:
+    for seed, mae in ((0, 0.4), (1, 0.6), (2, 0.5)):
+        results.append(tmp_path, "change-none", seed, {"mae": mae, "mse": 0.1})
+    for seed, mae in ((0, 0.45), (1, 0.63)):
+        results.append(tmp_path, "change-relu", seed, {"mae": mae, "mse": 0.1})
+    results.append(tmp_path, "changes-mean", 0, {"mae": 1.0, "mse": 1.0})
+    header, _, *rows = (line.split(" | ") for line in results.table("changes", tmp_path).splitlines())
+    column = header.index("MAE against the base")
+    assert {row[-1].strip(" |`"): row[column] for row in rows} == {
+        **{"changes-mean": "", "change-none": ""},
+        "change-relu": "+0.040 ± 0.014",
+    }
+
+
 def test_render_replaces_tables_and_nothing_else(tmp_path: Path) -> None:
     document = tmp_path / "results.md"
     text = "before\n" + "\n".join(f"<!-- {name} -->\nold\n<!-- end -->\nbetween" for name in results.TABLES)
