@@ -385,6 +385,17 @@ def test_a_molecule_that_is_too_far_off_is_noted_and_the_others_predicted(run, t
     assert "no digits left" in far["note"]
 
 
+def test_labels_that_cannot_be_in_their_unit_are_questioned(tmp_path):
+    sample = load_sample("validation")[:40]
+    columns = {"z": sample.atomic_numbers, "pos": sample.coords, "offsets": sample.row_splits}
+    np.savez(tmp_path / "few.npz", **columns, gap=sample.labels / 27.2)
+    settings = ("train", "--recipe", "small", "--data", tmp_path / "few.npz", "--label", "gap", *TINY, "--epochs", 1)
+    result = pg_tf(*settings, "--unit", "eV", "--output", tmp_path / "wrong")
+    assert "were the values in hartree (3.4" in result.output
+    assert result.exit_code == 0
+    assert "were the values" not in pg_tf(*settings, "--unit", "hartree", "--output", tmp_path / "right").output
+
+
 def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
     def train(*arguments):
         return pg_tf("train", "--recipe", "small", *TINY, "--output", tmp_path / "out", "--overwrite", *arguments)

@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from pg_tf import distribution
 from pg_tf.data_service import watched
+from pg_tf.datasets.labels import odd_labels
+from pg_tf.datasets.units import TO_EV
 from pg_tf.training import pipeline
 from pg_tf.training.build import build
 from pg_tf.training.callbacks import Annealing, BestModel, EarlyStopping, EpochLines, StopWhereNotFinite
@@ -266,6 +268,9 @@ def _about(parts: pipeline.Parts, config: Config) -> str:
             f"{larger} of the {len(parts.train)} training molecules are larger than the box of {config.box} Å: turned "
             "the wrong way, they lose atoms"
         )
+    unit = config.unit or parts.train.unit
+    if unit in TO_EV and (question := odd_labels(config.label, unit, parts.train.label_mean * TO_EV[unit])):
+        lines.append(question)
     return "\n".join(lines)
 
 

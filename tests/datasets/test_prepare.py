@@ -24,10 +24,10 @@ from typer.testing import CliRunner
 
 from pg_tf.cli import app
 from pg_tf.datasets import Molecules, load, read_smiles_csv
+from pg_tf.datasets.labels import odd_labels
 from pg_tf.datasets.manifest import Manifest, read_manifest
 from pg_tf.datasets.prepare import prepare
 from pg_tf.datasets.prepare.job import alone_in
-from pg_tf.datasets.prepare.labels import odd_labels
 from pg_tf.datasets.readers import Recipe, npz, qm9, sdf, smiles, xyz
 from pg_tf.datasets.units import TO_EV
 
@@ -154,8 +154,8 @@ def test_gaps_that_cannot_be_ev_are_questioned_and_the_right_unit_converts(tmp_p
     factor = {"hartree": 27.211386, "kcal/mol": 0.0433641, "kJ/mol": 0.01036427}[unit]
     path = written(tmp_path / "a.sdf", records(10, factor))
     manifest, _ = run(sdf([path], "gap", "eV"), tmp_path / "wrong")
-    assert f"give --unit {unit}" in manifest.questions[0]
-    with pytest.raises(ValueError, match=f"give --unit {unit}|HOMO-LUMO gap is 0 to 30"):
+    assert f"start anew with --unit {unit}" in manifest.questions[0]
+    with pytest.raises(ValueError, match=f"start anew with --unit {unit}|HOMO-LUMO gap is 0 to 30"):
         prepare(sdf([path], "gap", "eV"), tmp_path / "strict", workers=1, strict=True)
     manifest, molecules = run(sdf([path], "gap", unit), tmp_path / "right")
     assert (manifest.questions, manifest.unit) == ([], "eV")
@@ -212,9 +212,9 @@ def test_label_beyond_float32_is_a_bad_record_before_and_after_conversion(tmp_pa
 )
 @pytest.mark.parametrize(("mean", "likely"), [(0.22, "hartree"), (140.0, "kcal/mol"), (550.0, "kJ/mol"), (6e3, "meV")])
 def test_gaps_by_any_name_get_the_unit_that_makes_sense_of_them(label: str, mean: float, likely: str) -> None:
-    assert f"--unit {likely}" in odd_labels(label, "eV", {"mean": mean})[0]
-    assert odd_labels(label, "eV", {"mean": 5.0}) == odd_labels("dipole", "eV", {"mean": mean}) == []
-    assert "is it a gap?" in odd_labels(label, "eV", {"mean": 0.0})[0]
+    assert f"--unit {likely}" in odd_labels(label, "eV", mean)
+    assert odd_labels(label, "eV", 5.0) is odd_labels("dipole", "eV", mean) is None
+    assert "is it a gap?" in odd_labels(label, "eV", 0.0)
 
 
 def test_one_gap_that_cannot_be_right_is_named(tmp_path: pathlib.Path) -> None:

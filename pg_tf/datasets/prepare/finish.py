@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf._files import write_whole
+from pg_tf.datasets.labels import odd_labels
 from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path
-from pg_tf.datasets.prepare.labels import odd_labels
 from pg_tf.datasets.readers import Recipe
 from pg_tf.datasets.shards import Shard, fingerprint
 from pg_tf.datasets.statistics import mean_and_std
@@ -79,7 +79,9 @@ def finish(recipe: Recipe, job: Mapping[str, Any], root: Path, splits: Sequence[
     if strict and skipped:
         raise ValueError(f"strict: {len(skipped)} records were left out; the first: {': '.join(skipped[0])}")
     statistics = {} if recipe.label is None else _statistics([summary.labels for summary in summaries])
-    questions = odd_labels(recipe.label, recipe.unit, statistics)
+    questions = []
+    if statistics and (question := odd_labels(recipe.label, recipe.unit, statistics["mean"])):
+        questions.append(question)
     if odd := [line for summary in summaries for line in summary.journal["odd"]]:
         questions.append(f"{len(odd)} labels cannot be right: {'; '.join(odd[:3])}")
     if strict and questions:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pg_tf.datasets.prepare.labels import odd_label
+from pg_tf.datasets.labels import odd_label
 from pg_tf.datasets.readers import Chunk, Recipe
 from pg_tf.datasets.readers.record import BadRecord, Record, check_float32
 from pg_tf.datasets.shards import MOST_ATOMS, Shard, write_shard

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 
 from pg_tf.datasets.units import TO_EV
 
@@ -30,23 +29,24 @@ def odd_label(label: str | None, unit: str, value: float | None) -> str | None:
     return None
 
 
-def odd_labels(label: str | None, unit: str, statistics: Mapping[str, float]) -> list[str]:
-    """What is wrong with all labels together."""
-    if unit not in TO_EV or not _is_gap(label) or not statistics:
-        return []
-    mean = statistics["mean"]
-    if _SMALLEST_MEAN_GAP <= mean <= _LARGEST_GAP:
-        return []
+def odd_labels(label: str | None, unit: str, mean: float) -> str | None:
+    """What is wrong with all labels together; None as `odd_label`.
+
+    Args:
+      label: their name.
+      unit: of the source, as in TO_EV.
+      mean: of the labels in eV, if the unit is one of energy.
+    """
+    if unit not in TO_EV or not _is_gap(label) or _SMALLEST_MEAN_GAP <= mean <= _LARGEST_GAP:
+        return None
     question = f"the mean of {label} is {mean:.4g} eV, which no set of molecules has"
     if mean <= 0:
-        return [f"{question}: is it a gap?"]
+        return f"{question}: is it a gap?"
     # As the values were given, which may be in another unit than eV already.
     given = mean / TO_EV[unit]
     likely = min(TO_EV, key=lambda name: abs(math.log(given * TO_EV[name] / _USUAL_MEAN_GAP)))
-    return [
-        f"{question}: were the values in {likely} ({given * TO_EV[likely]:.3g} eV)? Then delete the folder and give "
-        f"--unit {likely}"
-    ]
+    likely_mean = given * TO_EV[likely]
+    return f"{question}: were the values in {likely} ({likely_mean:.3g} eV)? Then start anew with --unit {likely}"
 
 
 def _is_gap(label: str | None) -> bool:
