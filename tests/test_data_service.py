@@ -218,7 +218,9 @@ def test_an_epoch_goes_on_when_the_dispatcher_is_killed_and_started_again(servic
     service.dispatcher.kill()
     service.start_dispatcher()
     reader.read_to_the_end()
-    assert sorted(reader.numbers) == list(range(2000))
+    assert len(set(reader.numbers)) == len(reader.numbers), "no element twice"
+    # One for each worker at most: noted as handed out in the journal, while the answer died with the dispatcher.
+    assert len(reader.numbers) >= 2000 - 2
 
 
 def test_an_epoch_goes_on_when_a_worker_is_killed_and_another_added(service: Service) -> None:
