@@ -106,7 +106,7 @@ def train(
             if overwrite:
                 run.clear()
             run.begin(config, parts.facts())
-        elif run.data_path.exists():
+        elif run.has_begun():
             run.check_data(parts.facts())
         checkpoints = Checkpoints(
             run.checkpoints, model, metrics, steps_per_epoch, checkpoint_steps, checkpoint_minutes, cluster
