@@ -21,9 +21,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted((EXAMPLES / "slurm").glob("*.sbatch"))
 MANIFESTS = sorted((EXAMPLES / "kubernetes").glob("*.yaml"))
 
-# Stubs: pg-tf notes how it is called, srun calls a program once a task, scontrol knows two nodes.
+# Stubs: pg-tf notes how it is called, and as a training waits for a dispatcher and two workers where it is to be served
+# by them (a script ends its servers with the training); srun calls a program once a task; scontrol knows two nodes.
 STUBS = {
-    "pg-tf": 'printf "%s\\n" "${TF_CONFIG:-}" "$(printf "%q " "$@")" >> "$CALLS/$$"',
+    "pg-tf": """
+printf "%s\\n" "${TF_CONFIG:-}" "$(printf "%q " "$@")" >> "$CALLS/$$"
+while [[ $* == *" --data-service "* && $(cat "$CALLS"/* | grep -c "^data-service ") -lt 3 ]]; do sleep 0.05; done""",
     "srun": """
 while [[ $1 == --* ]]; do shift; done
 for SLURM_PROCID in 0 1; do export SLURM_PROCID; "$@"; done""",
