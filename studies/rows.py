@@ -150,6 +150,7 @@ ROWS: tuple[Row, ...] = (
     _change("grid-16", "16^3 voxels of 0.64 Å", grid_size=16),
     _change("grid-24", "24^3 voxels of 0.43 Å", grid_size=24),
     _change("grid-32", "32^3 voxels of 0.32 Å", grid_size=32),
+    _change("grid-48", "48^3 voxels of 0.21 Å", grid_size=48),
     _change("width-16", "width 16", width=16),
     _change("width-48", "width 48", width=48),
     _change("stages-3", "three stages", network={"blocks": [1, 1, 1]}),
