@@ -10,7 +10,18 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def naming(path: str | os.PathLike[str], scratch: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """Has an OSError that names no file, as one of a write does not, or a scratch file, name this one instead."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, scratch and os.fspath(scratch)):
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike[str], suffix: str = ".part") -> Iterator[Path]:
     """Puts a file in its place in one step, synced, when the block ends; what was there before stays until then.
 
     Example:
@@ -20,6 +31,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
       path: of the file.
+      suffix: of the scratch file, for a writer that goes by it.
 
     Yields:
       The path to write to, in the same folder. Nothing is left there if the block ends in an error.
@@ -30,18 +42,16 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(target))
-    scratch = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        yield scratch
-        with open(scratch, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(scratch, target)
-    except BaseException as error:
-        scratch.unlink(missing_ok=True)
-        # A write that fails names no file, and the scratch file is none that the user knows of.
-        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, os.fspath(scratch)):
-            raise OSError(error.errno, error.strerror, os.fspath(target)) from error
-        raise
+    scratch = target.with_name(f"{target.name}.{os.getpid()}{suffix}")
+    with naming(target, scratch):
+        try:
+            yield scratch
+            with open(scratch, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(scratch, target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
 
 
 def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:

@@ -195,9 +195,11 @@ def test_other_data_under_the_same_name_is_refused(run, data, tmp_path):
     assert result.exit_code == 1
     assert "they have changed" in result.output
     assert "label_mean was 1.25" in result.output
-    result = pg_tf("evaluate", "--model", copy)
-    assert result.exit_code == 1
-    assert "they have changed" in result.output
+    (copy / "data.json").write_text(json.dumps(facts))
+    write_sdf(tmp_path / "other.sdf", load_sample("test")[:60])
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "other.sdf")}))
+    one_line(pg_tf("evaluate", "--model", copy), "they have changed")
 
 
 def test_overwriting_touches_nothing_until_all_is_known_to_fit(run, data, tmp_path):
@@ -369,6 +371,28 @@ def test_unusable_runs_and_files_are_one_clear_line(run, data, tmp_path):
     (damaged / "config.json").write_text("{")
     one_line(predict(data, damaged), "config.json is not a JSON file")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_model_of_another_run_is_refused_by_what_differs(run, data, tmp_path):
+    def commands_refuse(*texts):
+        one_line(pg_tf("predict", data, "--model", copy, "--output", tmp_path / "out.csv"), *texts)
+        one_line(pg_tf("evaluate", "--model", copy), *texts)
+        one_line(train_again(copy, "--output", copy), *texts)
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    config, facts = ((copy / name).read_text() for name in ("config.json", "data.json"))
+    (copy / "data.json").write_text(facts.replace('"train": 54', '"train": 64'))
+    commands_refuse("best.keras and data.json are of two runs: train is 54 in the one and 64 in the other")
+    (copy / "data.json").write_text(facts)
+    moved = json.dumps({**json.loads(config), "data": str(shutil.copy(data, tmp_path / "moved.sdf"))})
+    (copy / "config.json").write_text(moved)
+    assert pg_tf("evaluate", "--model", copy).exit_code == 0
+    (copy / "config.json").write_text(config.replace('"sigma": 0.4', '"sigma": 0.5'))
+    texts = ("best.keras and config.json are of two runs: sigma is 0.4 in the one and 0.5 in the other",)
+    one_line(pg_tf("predict", data, "--model", copy, "--output", tmp_path / "out.csv"), *texts)
+    keras.saving.load_model(run / "best.keras").save(copy / "best.keras")  # says nothing of a run
+    assert pg_tf("predict", data, "--model", copy, "--output", tmp_path / "out.csv").exit_code == 0
 
 
 def test_a_table_never_replaces_the_molecules(run, data, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pg_tf.training import SMALL, Run
 from pg_tf.training.callbacks import Annealing, BestModel, EarlyStopping, StopWhereNotFinite
 from pg_tf.training.checkpoints import Checkpoints, Progress
 
@@ -76,14 +77,44 @@ def test_early_stopping_counts_the_epochs_of_earlier_processes():
 
 
 def test_best_model_stays_whole_and_best(tmp_path):
-    path = tmp_path / "best.keras"
-    (tmp_path / "best.part.keras").write_bytes(b"cut off by a kill")
+    run = Run(tmp_path)
+    (tmp_path / "best.keras.1.part.keras").write_bytes(b"cut off by a kill")
+    run.begin(SMALL, {"train": 4})
     fitted, _ = model()
-    fit(fitted, [BestModel(path, "loss", best=0.0)])
-    assert not path.exists()  # no better than an earlier process
-    fit(fitted, [BestModel(path, "loss")], epochs=2)
-    np.testing.assert_array_equal(keras.saving.load_model(path).get_weights()[0], fitted.get_weights()[0])
-    assert os.listdir(tmp_path) == ["best.keras"]
+    fit(fitted, [BestModel(run, "loss", best=0.0)])
+    assert not run.model_path.exists()  # no better than an earlier process
+    fit(fitted, [BestModel(run, "loss")], epochs=2)
+    for loaded in (run.model(), keras.saving.load_model(run.model_path)):
+        np.testing.assert_array_equal(loaded.get_weights()[0], fitted.get_weights()[0])
+    assert sorted(os.listdir(tmp_path)) == ["best.keras", "config.json", "data.json"]
+
+
+@pytest.mark.parametrize(
+    ("values", "saved"), [((3, 2, 4, 1), "ssks"), ((3, 3, np.nan, 2), "skks"), ((np.nan, 5), "ss")]
+)
+def test_a_model_is_saved_where_it_is_better_than_all_before(tmp_path, values, saved):
+    run = Run(tmp_path)
+    run.begin(SMALL, {"train": 4})
+    best = BestModel(run, "val_loss")
+    best.set_model(model()[0])
+    for value, letter in zip(values, saved, strict=True):
+        run.model_path.unlink(missing_ok=True)
+        best.on_epoch_end(0, {"val_loss": float(value)})
+        assert run.model_path.exists() == (letter == "s")
+
+
+def test_a_full_disk_leaves_the_best_model_before_and_names_its_file(tmp_path):
+    run = Run(tmp_path)
+    run.begin(SMALL, {"train": 4})
+    fitted, _ = model()
+    run.save_model(fitted)
+    before = run.model_path.read_bytes()
+    (tmp_path / f"best.keras.{os.getpid()}.part.keras").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        run.save_model(fitted)
+    assert caught.value.filename == str(run.model_path)
+    assert run.model_path.read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["best.keras", "config.json", "data.json"]
 
 
 def test_loss_that_is_not_finite_names_epoch_and_step():

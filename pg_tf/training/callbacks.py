@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from pg_tf.training.checkpoints import Progress
+from pg_tf.training.run import Run
 
 
 class Annealing(keras.callbacks.Callback):
@@ -98,28 +97,27 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
             self.best, self.wait = best, len(column) - 1 - column.index(best)
 
 
-class BestModel(keras.callbacks.ModelCheckpoint):
-    """`ModelCheckpoint` of the best model, which is put in place whole: a kill in mid-write leaves the one before.
+class BestModel(keras.callbacks.Callback):
+    """Keeps the best model in the folder of a run.
 
     Args:
-      path: of the .keras file.
+      run: the run.
       monitor: what is least in the best model.
       best: its least value so far, in an earlier process.
     """
 
-    def __init__(self, path: str | os.PathLike[str], monitor: str, best: float | None = None) -> None:
-        self.path = Path(path)
-        self.best: float | None
-        scratch = self.path.with_suffix(".part.keras")
-        scratch.unlink(missing_ok=True)
-        super().__init__(scratch, monitor, save_best_only=True, mode="min", initial_value_threshold=best)
+    def __init__(self, run: Run, monitor: str, best: float | None = None) -> None:
+        super().__init__()
+        self.run = run
+        self.monitor = monitor
+        self.best = best
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.best is not None and math.isnan(self.best):
-            self.best = None  # nothing is less than NaN
-        super().on_epoch_end(epoch, logs)
-        if os.path.exists(self.filepath):
-            os.replace(self.filepath, self.path)
+        value = (logs or {})[self.monitor]
+        # Nothing is less than NaN.
+        if self.best is None or math.isnan(self.best) or value < self.best:
+            self.run.save_model(self.model)
+            self.best = value
 
 
 class EpochLines(keras.callbacks.Callback):

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from pg_tf import distribution
+from pg_tf._files import naming
 from pg_tf.data_service import watched
 from pg_tf.datasets.labels import odd_labels
 from pg_tf.datasets.units import TO_EV
@@ -77,6 +78,7 @@ def train(
     if not overwrite:
         run.check_config(config)
         if (result := run.result()) is not None:
+            run.check_model()
             least = f"best {config.monitor} {result[config.monitor]} in epoch {result['best_epoch']}"
             write(f"{run.folder}: finished after {result['epochs']} epochs, {least}; overwrite it to train anew")
             return run
@@ -118,7 +120,7 @@ def train(
         if cluster.is_chief:
             run.forget_epochs(progress.epoch)
             callbacks = [*callbacks, *_files(run, config, progress, with_tensorboard)]
-        with watched(data_service, write) if data_service else contextlib.nullcontext():
+        with naming(run.folder), watched(data_service, write) if data_service else contextlib.nullcontext():
             _fit(
                 model,
                 lambda step: feed.batches(parts.train, config, step, data_service),
@@ -223,7 +225,7 @@ def _callbacks(
 def _files(run: Run, config: Config, progress: Progress, with_tensorboard: bool) -> list[keras.callbacks.Callback]:
     """The callbacks that write the folder of a run."""
     return [
-        BestModel(run.model_path, config.monitor, progress.best(config.monitor)),
+        BestModel(run, config.monitor, progress.best(config.monitor)),
         keras.callbacks.CSVLogger(run.history_path, append=True),
         *([keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)] if with_tensorboard else []),
     ]

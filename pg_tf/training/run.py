@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from pg_tf._files import write_whole
+from pg_tf._files import whole, write_whole
 from pg_tf.training.config import Config
 
 
@@ -28,7 +28,7 @@ class Run:
     |---|---|
     | `config.json` | all settings |
     | `data.json` | what the data was: counts, statistics of the label, elements |
-    | `best.keras` | the model with the best validation, a Keras file; takes grids `[B, n, n, n, C]` |
+    | `best.keras` | the best model, a Keras file, for grids `[B, n, n, n, C]`; with copies of the two above |
     | `history.csv` | a row an epoch |
     | `tensorboard/` | the same for TensorBoard, where that is installed |
     | `checkpoints/` | the state of the training, to go on from |
@@ -79,8 +79,7 @@ class Run:
         Raises:
           ValueError: if the folder holds no run.
         """
-        if not self.config_path.is_file():
-            raise ValueError(f"model: {self.folder} is not the folder of a run: it has no {self.config_path.name}")
+        self._check_there(self.config_path)
         return Config.load(self.config_path)
 
     def data(self) -> dict[str, Any]:
@@ -89,9 +88,12 @@ class Run:
         Raises:
           ValueError: if there is no such file, or it is damaged.
         """
-        if not self.data_path.is_file():
-            raise ValueError(f"model: {self.folder} is not the folder of a run: it has no {self.data_path.name}")
+        self._check_there(self.data_path)
         return _read_json(self.data_path)
+
+    def _check_there(self, path: Path) -> None:
+        if not path.is_file():
+            raise ValueError(f"model: {self.folder} is not the folder of a run: it has no {path.name}")
 
     def check_config(self, config: Config) -> None:
         """Raises ValueError, and names the settings that differ, if the folder holds a run with another config.
@@ -108,26 +110,20 @@ class Run:
         there = self.config()
         if not self.has_begun():
             return
-        differing = [
-            f"{field.name} is {getattr(there, field.name)!r} there and {getattr(config, field.name)!r} here"
-            for field in dataclasses.fields(Config)
-            if getattr(there, field.name) != getattr(config, field.name)
-        ]
-        if differing:
+        if differing := _differing(_settings(there), _settings(config)):
+            differences = "; ".join(f"{name} is {one!r} there and {other!r} here" for name, one, other in differing)
             raise ValueError(
-                f"output: {self.folder} holds a run with other settings: {'; '.join(differing)}. "
+                f"output: {self.folder} holds a run with other settings: {differences}. "
                 "Choose another folder, or overwrite that run"
             )
 
     def check_data(self, facts: Mapping[str, Any]) -> None:
         """Raises ValueError, and names the difference, unless these are the facts of the data of the run."""
-        there = self.data()
-        for name, value in facts.items():
-            if there.get(name) != value:
-                raise ValueError(
-                    f"data: they have changed since {self.folder} began: {name} was {there.get(name)} and is {value}. "
-                    "Choose another folder, or overwrite that run"
-                )
+        for name, before, now in _differing(self.data(), facts):
+            raise ValueError(
+                f"data: they have changed since {self.folder} began: {name} was {before} and is {now}. "
+                "Choose another folder, or overwrite that run"
+            )
 
     def has_begun(self) -> bool:
         """Whether something is there that a training took time for."""
@@ -137,19 +133,53 @@ class Run:
         """How the training ended, or None while it has not."""
         return _read_json(self.result_path) if self.result_path.exists() else None
 
+    def save_model(self, model: keras.Model) -> None:
+        """Puts a model in the place of the best one; a kill in mid-write leaves the one before."""
+        with whole(self.model_path, _PART) as scratch:
+            model.save(scratch)
+            with zipfile.ZipFile(scratch, "a") as archive:
+                for path in (self.config_path, self.data_path):
+                    archive.write(path, _IN_MODEL + path.name)
+
     def model(self) -> keras.Model:
         """The model with the best validation.
 
         Raises:
-          ValueError: if there is none, or its file is damaged.
+          ValueError: if there is none, its file is damaged, or it is that of another run.
+        """
+        self.check_model()
+        with self._damaged_model():
+            return keras.saving.load_model(self.model_path, compile=False)
+
+    def check_model(self) -> None:
+        """Raises ValueError unless the model is there, has its checksums and is of this run.
+
+        One that another program saved does not say of which run it is.
         """
         if not self.model_path.is_file():
             raise ValueError(f"model: {self.folder} has no {self.model_path.name} yet; train for an epoch at least")
+        with self._damaged_model(), zipfile.ZipFile(self.model_path) as archive:
+            if bad := archive.testzip():
+                raise ValueError(f"{bad} in it has a wrong checksum")
+            copies = {
+                path: json.loads(archive.read(_IN_MODEL + path.name))
+                for path in (self.config_path, self.data_path)
+                if _IN_MODEL + path.name in archive.namelist()
+            }
+        for path, copy in copies.items():
+            self._check_there(path)
+            for name, one, other in _differing(copy, _read_json(path)):
+                # The data may have moved; whether they are the same ones is in data.json.
+                if (path, name) != (self.config_path, "data"):
+                    raise ValueError(
+                        f"model: {self.model_path} and {path.name} are of two runs: {name} is {one!r} in the one and "
+                        f"{other!r} in the other"
+                    )
+
+    @contextlib.contextmanager
+    def _damaged_model(self) -> Iterator[None]:
         try:
-            with zipfile.ZipFile(self.model_path) as archive:
-                if bad := archive.testzip():
-                    raise ValueError(f"{bad} in it has a wrong checksum")
-            return keras.saving.load_model(self.model_path, compile=False)
+            yield
         except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(f"model: {self.model_path} is damaged: {reason}") from error
@@ -175,6 +205,8 @@ class Run:
           ValueError: if they are other ones.
         """
         self.check_config(config)
+        for left in self.folder.glob(f"{self.model_path.name}.*{_PART}"):
+            left.unlink()
         if self.has_begun():
             self.check_data(facts)
         else:
@@ -218,6 +250,19 @@ class Run:
         for folder in (self.checkpoints, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
         self.config_path.unlink(missing_ok=True)
+
+
+_IN_MODEL = "pg_tf/"
+_PART = ".part.keras"
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(Config)}
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """What the second has and the first has not, or with another value: name and both values."""
+    return [(name, one.get(name), value) for name, value in other.items() if one.get(name) != value]
 
 
 def _to_json(content: Mapping[str, Any]) -> str:
