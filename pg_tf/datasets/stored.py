@@ -79,10 +79,14 @@ class Shards:
         """Of the labels."""
         return self.manifest.unit
 
-    @property
+    @functools.cached_property
     def symbols(self) -> tuple[str, ...]:
-        """Elements that occur in the folder, by atomic number."""
-        return tuple(self.manifest.elements)
+        """Elements that occur, by atomic number. The first call for a part of the folder reads all its shards."""
+        if self.part is None and self.files == tuple(self.manifest.shards):
+            return tuple(self.manifest.elements)
+        return tuple(
+            sorted({symbol for molecules in self.molecules() for symbol in molecules.symbols}, key=atomic_number)
+        )
 
     def __len__(self) -> int:
         return int(self.counts.sum())
@@ -138,11 +142,11 @@ class Shards:
         """A `tf.data.Dataset` of ragged batches: see `pg_tf.datasets.Source.dataset`.
 
         Raises:
-          ValueError: if an argument is out of its range, an element has no channel, or there are fewer files than
-            workers.
+          ValueError: if an argument is out of its range, an element of the folder has no channel, or there are fewer
+            files than workers.
         """
         check_stream(batch_size, start, shard)
-        channels.channels([atomic_number(symbol) for symbol in self.symbols])
+        channels.channels([atomic_number(symbol) for symbol in self.manifest.elements])
         worker, workers = shard
         if workers > 1 and len(self.files) < workers:
             raise ValueError(f"shard: {workers} workers need as many files, and there are {len(self.files)} of them")

@@ -82,6 +82,17 @@ def test_statistics_are_those_of_the_part_and_the_same_bits_in_memory(folder: pa
     assert disk.label_mean != stored(folder).label_mean
 
 
+def test_elements_are_those_of_the_part(tmp_path: pathlib.Path) -> None:
+    z = np.full(40, 6)
+    z[7] = 1
+    np.savez(tmp_path / "a.npz", z=z, pos=np.zeros((40, 3)), num_atoms=np.ones(40, int), number=np.arange(40.0))
+    prepare(npz([tmp_path / "a.npz"], "number"), tmp_path / "shards", workers=1, records_per_shard=10)
+    parts = [stored(tmp_path / "shards", split).symbols for split in ("train", "validation", "test")]
+    assert parts == [load(tmp_path / "shards", split).symbols for split in ("train", "validation", "test")]
+    assert sorted(parts) == [("C",), ("C",), ("H", "C")]
+    assert stored(tmp_path / "shards").symbols == ("H", "C")
+
+
 def test_fingerprint_is_that_of_the_molecules_wherever_they_are(folder: pathlib.Path) -> None:
     options = [{"split": split, "seed": seed} for split in (None, "train", "test") for seed in (4, 5)]
     disk, memory = (
