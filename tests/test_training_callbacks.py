@@ -160,3 +160,12 @@ def test_checkpoints_that_cannot_be_read_are_an_error(tmp_path):
     with pytest.warns(UserWarning, match="cannot be used"), pytest.raises(ValueError, match="no checkpoint of the run"):
         Checkpoints(tmp_path, fitted, metrics, steps_per_epoch=4).restore()
     assert not Checkpoints(tmp_path / "none", fitted, metrics, steps_per_epoch=4).restore()
+
+
+def test_what_a_kill_left_of_a_checkpoint_is_removed(tmp_path):
+    fitted, metrics = model()
+    fit(fitted, [Checkpoints(tmp_path, fitted, metrics, steps_per_epoch=4)])
+    (tmp_path / "ckpt-2_temp").mkdir()
+    (tmp_path / "ckpt-2_temp" / "part-00000-of-00001.data-00000-of-00001.tempstate1").write_bytes(b"cut off")
+    assert Checkpoints(tmp_path, fitted, metrics, steps_per_epoch=4).restore()
+    assert not list(tmp_path.glob("*_temp"))

@@ -120,3 +120,9 @@ def test_killed_training_logs_each_epoch_once_and_the_same(runs):
     assert history(folder / "killed") == history(folder / "whole")
     results = [json.loads((folder / name / "result.json").read_text()) for name in ("whole", "killed")]
     assert results[0] | {"seconds": 0} == results[1] | {"seconds": 0}
+
+
+def test_killed_training_leaves_no_half_written_files_when_it_ends(runs):
+    folder, _ = runs
+    assert sorted(os.listdir(folder / "killed")) == sorted(os.listdir(folder / "whole"))
+    assert not list((folder / "killed" / "checkpoints").glob("*_temp"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -97,6 +98,8 @@ class Checkpoints(keras.callbacks.Callback):
         _ = self._checkpoint.save_counter  # made here: in the midst of a `fit` all machines would have to make it
         self.folder = Path(folder)
         if cluster.is_chief:
+            for cut_off in self.folder.glob("ckpt-*_temp"):
+                shutil.rmtree(cut_off)
             self._list_anew()
         self._manager = tf.train.CheckpointManager(self._checkpoint, os.fspath(folder), max_to_keep=2)
         self._start = self._last = time.monotonic()
