@@ -367,7 +367,7 @@ def test_unusable_runs_and_files_are_one_clear_line(run, data, tmp_path):
     (damaged / "best.keras").write_bytes(content[:1000])
     one_line(predict(data, damaged), "best.keras is damaged")
     (damaged / "best.keras").unlink()
-    one_line(predict(data, damaged), "has no best.keras yet")
+    one_line(predict(data, damaged), "has no best.keras")
     (damaged / "config.json").write_text("{")
     one_line(predict(data, damaged), "config.json is not a JSON file")
     assert not (tmp_path / "out.csv").exists()
@@ -393,6 +393,19 @@ def test_a_model_of_another_run_is_refused_by_what_differs(run, data, tmp_path):
     one_line(pg_tf("predict", data, "--model", copy, "--output", tmp_path / "out.csv"), *texts)
     keras.saving.load_model(run / "best.keras").save(copy / "best.keras")  # says nothing of a run
     assert pg_tf("predict", data, "--model", copy, "--output", tmp_path / "out.csv").exit_code == 0
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_damaged_best_model_is_refused_before_training_goes_on(run, tmp_path, finished):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    if not finished:
+        (copy / "result.json").unlink()
+    (copy / "best.keras").write_bytes((run / "best.keras").read_bytes()[:1000])
+    one_line(train_again(copy), "best.keras is damaged")
+    (copy / "best.keras").unlink()
+    one_line(train_again(copy), "has no best.keras")
+    assert (copy / "history.csv").read_bytes() == (run / "history.csv").read_bytes()
 
 
 def test_a_table_never_replaces_the_molecules(run, data, tmp_path):

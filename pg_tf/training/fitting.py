@@ -66,7 +66,7 @@ def train(
 
     Raises:
       ValueError: if the data or the folder cannot be used: another config or other data in it (the text names the
-        setting), no labels, no readable checkpoint.
+        setting), no labels, no readable checkpoint, a best model that is damaged or of another run.
       ConnectionError: if the data service does not answer.
       OSError: if the folder cannot be written.
       FloatingPointError: if the loss or a weight is no longer finite; the text says at which step.
@@ -118,6 +118,8 @@ def train(
             write(f"going on after {progress.epoch} epochs and {progress.step} steps")
         own = _callbacks(config, progress, parts, steps_per_epoch, write)
         if cluster.is_chief:
+            if progress.best(config.monitor) is not None:
+                run.check_model()  # one that is never bettered would be found out at the end
             run.forget_epochs(progress.epoch)
             callbacks = [*callbacks, *_files(run, config, progress, with_tensorboard)]
         with naming(run.folder), watched(data_service, write) if data_service else contextlib.nullcontext():

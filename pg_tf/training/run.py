@@ -157,7 +157,7 @@ class Run:
         One that another program saved does not say of which run it is.
         """
         if not self.model_path.is_file():
-            raise ValueError(f"model: {self.folder} has no {self.model_path.name} yet; train for an epoch at least")
+            raise ValueError(f"model: {self.folder} has no {self.model_path.name}; training writes it after an epoch")
         with self._damaged_model(), zipfile.ZipFile(self.model_path) as archive:
             if bad := archive.testzip():
                 raise ValueError(f"{bad} in it has a wrong checksum")
