@@ -162,10 +162,16 @@ def test_checkpoints_that_cannot_be_read_are_an_error(tmp_path):
     assert not Checkpoints(tmp_path / "none", fitted, metrics, steps_per_epoch=4).restore()
 
 
-def test_what_a_kill_left_of_a_checkpoint_is_removed(tmp_path):
+def test_the_last_two_checkpoints_stay_and_nothing_of_one_that_a_kill_cut_off(tmp_path):
     fitted, metrics = model()
-    fit(fitted, [Checkpoints(tmp_path, fitted, metrics, steps_per_epoch=4)])
-    (tmp_path / "ckpt-2_temp").mkdir()
-    (tmp_path / "ckpt-2_temp" / "part-00000-of-00001.data-00000-of-00001.tempstate1").write_bytes(b"cut off")
-    assert Checkpoints(tmp_path, fitted, metrics, steps_per_epoch=4).restore()
-    assert not list(tmp_path.glob("*_temp"))
+    folder = tmp_path / "checkpoints"
+    fit(fitted, [Checkpoints(folder, fitted, metrics, steps_per_epoch=4, every_steps=1)])
+    assert sorted(path.stem for path in folder.glob("*.index")) == ["ckpt-3", "ckpt-4"]
+    (folder / "ckpt-5_temp").mkdir()
+    (folder / "ckpt-5_temp" / "part-00000-of-00001.data-00000-of-00001.tempstate1").write_bytes(b"cut off")
+    (folder / "ckpt-2.data-00000-of-00001").write_bytes(b"its index is removed")
+    checkpoints = Checkpoints(folder, fitted, metrics, steps_per_epoch=4)
+    assert checkpoints.restore()
+    fit(fitted, [checkpoints])
+    names = [f"ckpt-{number}.{end}" for number in (4, 5) for end in ("data-00000-of-00001", "index")]
+    assert sorted(os.listdir(folder)) == ["checkpoint", *names]

@@ -63,8 +63,9 @@ class Checkpoints(keras.callbacks.Callback):
     """Saves all that a training needs to go on: after each epoch, every few steps or minutes, and at SIGTERM.
 
     `keras.callbacks.BackupAndRestore` restarts the epoch that was cut off, on other data, and overwrites its only file
-    in place. This one keeps the step in the epoch, the running metrics and the history, in checkpoints of which the
-    last complete one counts. It must come last among the callbacks.
+    in place. `tf.train.CheckpointManager` goes by a list that a crash of the machine can leave empty: training would
+    begin anew in silence. This one keeps the step in the epoch, the running metrics and the history, in checkpoints of
+    which the last complete one in the folder counts. It must come last among the callbacks.
 
     Args:
       folder: for the checkpoints.
@@ -97,11 +98,6 @@ class Checkpoints(keras.callbacks.Callback):
         self._checkpoint = tf.train.Checkpoint(model=model, progress=self.progress)
         _ = self._checkpoint.save_counter  # made here: in the midst of a `fit` all machines would have to make it
         self.folder = Path(folder)
-        if cluster.is_chief:
-            for cut_off in self.folder.glob("ckpt-*_temp"):
-                shutil.rmtree(cut_off)
-            self._list_anew()
-        self._manager = tf.train.CheckpointManager(self._checkpoint, os.fspath(folder), max_to_keep=2)
         self._start = self._last = time.monotonic()
         self._first_step = 0
         self._terminated = False
@@ -132,14 +128,14 @@ class Checkpoints(keras.callbacks.Callback):
         indices = [path for path in self.folder.glob("ckpt-*.index") if path.stem[5:].isdecimal()]
         return [os.fspath(path.with_suffix("")) for path in sorted(indices, key=lambda path: int(path.stem[5:]))]
 
-    def _list_anew(self) -> None:
-        # A crash of the machine can leave TensorFlow's own list empty, and training would begin anew in silence.
-        if not (paths := self._found()):
-            return
-        times = [os.path.getmtime(f"{path}.index") for path in paths]
-        tf.compat.v1.train.update_checkpoint_state(
-            os.fspath(self.folder), paths[-1], paths, all_model_checkpoint_timestamps=times
-        )
+    def _remove_old(self) -> None:
+        """Leaves the last two checkpoints, and nothing of one that a kill cut off."""
+        kept = [os.path.basename(path) for path in self._found()[-2:]]
+        for path in self.folder.glob("ckpt-*"):
+            if path.name.endswith("_temp"):
+                shutil.rmtree(path)
+            elif path.stem not in kept:
+                path.unlink()
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._saves_within_epochs():
@@ -191,7 +187,8 @@ class Checkpoints(keras.callbacks.Callback):
                 )
         self.progress.seconds = time.monotonic() - self._start
         if self.cluster.is_chief:
-            self._manager.save()
+            self._checkpoint.save(self.folder / "ckpt")
+            self._remove_old()
         self._last = time.monotonic()
         if self._terminated:
             raise SystemExit(128 + signal.SIGTERM)
