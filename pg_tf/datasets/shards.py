@@ -138,11 +138,29 @@ def read_labels(path: str, molecules: int) -> npt.NDArray[np.float32]:
       ValueError: if the file is too short.
     """
     with tf.io.gfile.GFile(path, "rb") as file:
-        file.seek(_HEADER.size)
-        content = file.read(4 * molecules)
-    if len(content) != 4 * molecules:
-        raise ValueError(f"{path} is cut off within its labels")
-    return np.frombuffer(content, "<f4")
+        return _read_column(file, _HEADER.size, molecules, "<f4")
+
+
+def read_elements(path: str, molecules: int, atoms: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
+    """The sizes `[molecules]` and atomic numbers `[atoms]` of a shard, as `read_labels`.
+
+    Raises:
+      ValueError: if the file is too short, or the sizes are not those of so many atoms.
+    """
+    with tf.io.gfile.GFile(path, "rb") as file:
+        sizes = _read_column(file, _HEADER.size + 8 * molecules, molecules, "<u2")
+        numbers = _read_column(file, _HEADER.size + 10 * molecules + 12 * atoms, atoms, "u1")
+    if (total := int(sizes.sum(dtype=np.int64))) != atoms:
+        raise ValueError(f"{path} is damaged: its molecules have {total} atoms together, and there are {atoms}")
+    return sizes, numbers
+
+
+def _read_column(file: tf.io.gfile.GFile, start: int, count: int, dtype: str) -> npt.NDArray[Any]:
+    file.seek(start)
+    content = file.read(count * np.dtype(dtype).itemsize)
+    if len(content) != count * np.dtype(dtype).itemsize:
+        raise ValueError(f"{file.name} is cut off")
+    return np.frombuffer(content, dtype)
 
 
 def read_columns(

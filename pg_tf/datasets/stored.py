@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from pg_tf.datasets.manifest import Manifest, ShardEntry
 from pg_tf.datasets.molecules import Molecules
-from pg_tf.datasets.shards import Shard, read_columns, read_labels
+from pg_tf.datasets.shards import Shard, read_columns, read_elements, read_labels
 from pg_tf.datasets.source import check_stream, endless, epochs, shuffled
 from pg_tf.datasets.splits import Part
 from pg_tf.datasets.statistics import mean_and_std
@@ -81,12 +81,16 @@ class Shards:
 
     @functools.cached_property
     def symbols(self) -> tuple[str, ...]:
-        """Elements that occur, by atomic number. The first call for a part of the folder reads all its shards."""
+        """Elements that occur, by atomic number. For a part of the folder the first call reads all atomic numbers."""
         if self.part is None and self.files == tuple(self.manifest.shards):
             return tuple(self.manifest.elements)
-        return tuple(
-            sorted({symbol for molecules in self.molecules() for symbol in molecules.symbols}, key=atomic_number)
-        )
+        with ThreadPoolExecutor(_READERS) as pool:
+            found = set().union(*pool.map(self._elements, self.files, self.first))
+        return tuple(symbol for symbol in self.manifest.elements if atomic_number(symbol) in found)
+
+    def _elements(self, file: ShardEntry, first: int) -> set[int]:
+        sizes, numbers = read_elements(self._path(file), file.molecules, file.atoms)
+        return set(np.unique(numbers[np.repeat(self._chosen(first, file.molecules), sizes)]).tolist())
 
     def __len__(self) -> int:
         return int(self.counts.sum())

@@ -193,6 +193,16 @@ def test_flipped_byte_is_an_error_that_names_the_shard(copy: pathlib.Path) -> No
         load(copy, None, in_memory=True)
 
 
+def test_damaged_sizes_are_an_error_where_only_elements_are_read(copy: pathlib.Path) -> None:
+    part = stored(copy, "train")
+    path = copy / part.files[3].file
+    content = bytearray(path.read_bytes())
+    content[32 + 8 * part.files[3].molecules] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged: its molecules have \d+ atoms together"):
+        _ = part.symbols
+
+
 def test_shard_that_is_cut_off_or_missing_is_an_error_before_anything_is_read(copy: pathlib.Path) -> None:
     path = copy / "000007.shard"
     path.write_bytes(path.read_bytes()[:-1])
