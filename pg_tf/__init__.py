@@ -12,13 +12,13 @@ from pg_tf.augmentation import (
     random_shift,
     random_strain,
 )
-from pg_tf.box import Box, bounding_box, centered_box, principal_axes
-from pg_tf.cell import to_cartesian, to_fractional, wrap
+from pg_tf.boxes import Box, bounding_box, centered_box, principal_axes
+from pg_tf.cells import to_cartesian, to_fractional, wrap
 from pg_tf.elements import ElementChannels
+from pg_tf.energies import lennard_jones
 from pg_tf.inversion import Inversion, grid_to_coords
-from pg_tf.lennard_jones import lennard_jones
 from pg_tf.points import Voxelizer, coord_to_grid, split_points
-from pg_tf.voxelize import simd_levels, voxelize
+from pg_tf.voxelization import simd_levels, voxelize
 
 __all__ = [
     "Box",

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import _library, dense
-from pg_tf import cell as cells
+from pg_tf import _library, cells
 from pg_tf._atoms import AtomLayout
-from pg_tf.dense import cell as dense_cell
+from pg_tf.dense import boxes as dense_boxes
+from pg_tf.dense import cells as dense_cells
 
 _ops = _library.load()
 
@@ -46,14 +46,14 @@ def by_dense(
     strain: tf.Tensor | None = None,
     orders: Sequence[int] | None = None,
 ) -> tf.Tensor:
-    """The same, of the dtype of `coords`. `strain` `[N, 6]` and `orders` are those of `dense_cell.voxelize`."""
-    coords, features, sigma = dense.sound_atoms(coords, channels, weights, sigma, num_channels)
+    """The same, of the dtype of `coords`. `strain` `[N, 6]` and `orders` are those of `dense_cells.voxelize`."""
+    coords, features, sigma = dense_boxes.sound_atoms(coords, channels, weights, sigma, num_channels)
     # The sums are made for the narrowest and the widest atom, and padding is neither.
     present = channels >= 0
     widest = tf.reduce_max(tf.where(present, sigma, tf.zeros_like(sigma)))
     sigma = tf.where(present, sigma, tf.where(widest > 0, tf.stop_gradient(widest), tf.ones_like(widest)))
     padded = layout.padded(coords)
-    return dense_cell.voxelize(
+    return dense_cells.voxelize(
         padded,
         layout.padded(features),
         layout.padded(sigma, 1.0),
@@ -176,4 +176,4 @@ def static_orders(
     def constant(value: Any) -> np.ndarray | None:
         return tf.get_static_value(value) if tf.is_tensor(value) else np.asarray(value)
 
-    return dense_cell.static_orders(constant(cell), constant(sigma), grid_shape, periodic, dtype)
+    return dense_cells.static_orders(constant(cell), constant(sigma), grid_shape, periodic, dtype)

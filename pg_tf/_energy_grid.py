@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pg_tf import _library
 from pg_tf._atoms import AtomLayout
-from pg_tf.dense import lennard_jones as dense_lennard_jones
+from pg_tf.dense import energies as dense_energies
 
 _ops = _library.load()
 
@@ -82,7 +82,7 @@ def by_dense(
     """The same, NaN for structures that the op refuses."""
     padded = layout.padded(coords)
     batch = tf.shape(padded)[0]
-    energy, slope = dense_lennard_jones.lennard_jones(
+    energy, slope = dense_energies.lennard_jones(
         padded,
         layout.padded(sigma),
         layout.padded(epsilon),
@@ -95,7 +95,7 @@ def by_dense(
         shift,
         with_gradient,
     )
-    energy, inside = dense_lennard_jones.clamped(energy, max_energy)
+    energy, inside = dense_energies.clamped(energy, max_energy)
     if slope is not None:
         slope = tf.cast(tf.where(inside[..., tf.newaxis] | tf.math.is_nan(slope), slope, 0), dtype)
     return tf.cast(energy, dtype), slope
@@ -109,7 +109,7 @@ def _with_derivatives_of(
     @tf.custom_gradient
     def replaced(*inputs: tf.Tensor) -> Any:
         def gradient(*upstream: tf.Tensor) -> list[tf.Tensor]:
-            return dense_lennard_jones.pulled_back(function, inputs, upstream)
+            return dense_energies.pulled_back(function, inputs, upstream)
 
         return [tf.identity(value) for value in values], gradient
 
@@ -154,7 +154,7 @@ def _gradient(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Te
                 x, s, e, layout, at, vectors, lattice, cutoff, max_energy, **attributes, with_gradient=False
             )[0]
 
-        return dense_lennard_jones.pulled_back(dense_energy, inputs[:-1], [upstream])
+        return dense_energies.pulled_back(dense_energy, inputs[:-1], [upstream])
 
     to_inputs = _with_derivatives_of(dense_gradient, first, [coords, sigma, epsilon, origin, edges, cell, upstream])
     return [*to_inputs[:3], None, *to_inputs[3:], None, None]

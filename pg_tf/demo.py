@@ -26,7 +26,7 @@ from pg_tf.inversion import grid_to_coords
 from pg_tf.metrics import Match, match_points
 from pg_tf.points import Voxelizer
 from pg_tf.report import Section, write_report
-from pg_tf.voxelize import simd_levels
+from pg_tf.voxelization import simd_levels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf import box as boxes
+from pg_tf import boxes
 from pg_tf._atoms import AtomLayout, as_tensor
 from pg_tf.inversion import Inversion, grid_to_coords
 from pg_tf.inversion.factors import axis_factors

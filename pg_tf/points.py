@@ -12,8 +12,8 @@ import tensorflow as tf
 from pg_tf import _library
 from pg_tf._atoms import as_tensor, flat_atoms
 from pg_tf._autograph import plain
-from pg_tf.box import Box
-from pg_tf.voxelize import _under_xla, voxelize
+from pg_tf.boxes import Box
+from pg_tf.voxelization import _under_xla, voxelize
 
 _ops = _library.load()
 

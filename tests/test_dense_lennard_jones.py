@@ -11,7 +11,7 @@ import tolerances
 from lennard_jones_reference import CELLS, random_crystal
 
 import pg_tf
-from pg_tf.dense import lennard_jones as dense_lennard_jones
+from pg_tf.dense import energies as dense_energies
 
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("lj_*.npz"))
 SHAPE = (4, 3, 5)
@@ -176,7 +176,7 @@ def test_number_of_pairs_at_once_changes_nothing(rng: np.random.Generator, monke
     crystal = random_crystal(rng, atoms=3, cutoff=4.0, shape=SHAPE)
     results = []
     for pairs in (1000, 2**14, 2**19):
-        monkeypatch.setattr(dense_lennard_jones, "_PAIRS", pairs)
+        monkeypatch.setattr(dense_energies, "_PAIRS", pairs)
         coords = tf.constant(crystal.coords)
         with tf.GradientTape() as tape:
             tape.watch(coords)

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pg_tf import cell as cells
+from pg_tf import cells
 from pg_tf._atoms import AtomLayout, flat_atoms
 from pg_tf.augmentation import lattice_symmetry
 

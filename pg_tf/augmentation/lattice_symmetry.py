@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf import cell as cells
+from pg_tf import cells
 from pg_tf._atoms import as_tensor, describe
 
 # Each round of a reduction shortens a vector, so that few are needed, whatever the cell; this bounds what is no cell.

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from pg_tf.data_service.address import PROTOCOL, Address, wait_for_dispatcher
-from pg_tf.voxelize import voxelize
+from pg_tf.voxelization import voxelize
 
 service = tf.data.experimental.service
 

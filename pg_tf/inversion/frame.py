@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf import box as boxes
-from pg_tf import cell as cells
+from pg_tf import boxes, cells
 from pg_tf._atoms import AtomLayout
 from pg_tf.inversion.factors import Array
 from pg_tf.inversion.oblique import Oblique

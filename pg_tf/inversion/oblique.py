@@ -26,7 +26,7 @@ from pg_tf.inversion.factors import COORDINATES, Array, Columns, Kind
 from pg_tf.inversion.sharpen import Sharpener
 from pg_tf.inversion.sharpen_oblique import FourierSharpener
 from pg_tf.inversion.space import Flags, Space
-from pg_tf.voxelize import voxelize
+from pg_tf.voxelization import voxelize
 
 # Displacements farther than this, in standard deviations of the Gaussian of displacements, are lost in rounding. Where
 # sigma nears the size of the cell, what the images leave of each other's slopes is not much more.

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from pg_tf.inversion.factors import Array, Columns, SeparableColumns, axis_factors
 from pg_tf.inversion.sharpen import SeparableSharpener, Sharpener
-from pg_tf.voxelize import voxelize
+from pg_tf.voxelization import voxelize
 
 Flags = tuple[bool, bool, bool]
 

@@ -15,7 +15,7 @@ from pg_tf._atoms import as_tensor
 from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
 from pg_tf.layers import _options
 from pg_tf.layers.far_apart import FarApart
-from pg_tf.voxelize import _check_num_channels
+from pg_tf.voxelization import _check_num_channels
 
 
 @keras.saving.register_keras_serializable(package="pg_tf")

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pg_tf.energies import LARGEST_ENERGY, lennard_jones
 from pg_tf.force_fields import PROBES, TRAPPE_ZEO, UFF, ForceField
 from pg_tf.layers import _options
-from pg_tf.lennard_jones import LARGEST_ENERGY, lennard_jones
-from pg_tf.voxelize import _check_grid_shape
+from pg_tf.voxelization import _check_grid_shape
 
 _FORCE_FIELDS = {field.name: field for field in (UFF, TRAPPE_ZEO)}
 _KEYS = ("coords", "atomic_numbers", "sigma", "epsilon", "weights", "box", "cell")

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import box as boxes
+from pg_tf import boxes
 from pg_tf._atoms import as_tensor, flat_atoms, flat_channels
 from pg_tf.elements import ElementChannels
 from pg_tf.layers import _options
 from pg_tf.points import split_points
-from pg_tf.voxelize import DTYPES, _check_grid_shape, _check_num_channels, _use_op, voxelize
+from pg_tf.voxelization import DTYPES, _check_grid_shape, _check_num_channels, _use_op, voxelize
 
 _KEYS = ("coords", "channels", "atomic_numbers", "weights", "features", "sigma", "box", "cell")
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from pg_tf import data_service, datasets
 from pg_tf.augmentation import augment
-from pg_tf.box import Box, bounding_box, centered_box
+from pg_tf.boxes import Box, bounding_box, centered_box
 from pg_tf.points import Voxelizer, split_points
 from pg_tf.training.config import Config
-from pg_tf.voxelize import voxelize
+from pg_tf.voxelization import voxelize
 
 # AutoGraph would rewrite all functions on the way to the op, for nothing: that takes longer than the rest of the start.
 _PLAIN = tf.autograph.experimental.do_not_convert

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import cell as cells
+from pg_tf import cells
 
 # Where exp(-r^2 / 2) falls below 2^-24 and 2^-53, in space and, by K sigma, in Fourier space.
 REACH = {tf.float32: 5.77, tf.float64: 8.58}

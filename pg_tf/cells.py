@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms
-from pg_tf.box import Box, rotate
+from pg_tf.boxes import Box, rotate
 
 # The volume of a cell over the product of its edges: below this its vectors lie in one plane but for rounding.
 LEAST_SPREAD = 1e-3

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import _energy_grid
-from pg_tf import box as boxes
-from pg_tf import cell as cells
+from pg_tf import _energy_grid, boxes, cells
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms
 from pg_tf._autograph import plain
 from pg_tf.elements import SYMBOLS, atomic_number
 from pg_tf.force_fields import PROBES, UFF, ForceField, Probe
-from pg_tf.voxelize import _check_grid_shape, _use_op
+from pg_tf.voxelization import _check_grid_shape, _use_op
 
 LARGEST_ENERGY = 1e24
 """The largest `max_energy`, K: a probe within a hundredth of sigma of an atom. Derivatives there still fit float32."""

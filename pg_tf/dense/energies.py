@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pg_tf import cell as cells
+from pg_tf import cells
 
 # As in the compiled op (kernels/lennard_jones.h, lennard_jones_inputs.cc): closer than this, as r^2 / sigma^2, the
 # energy stays what it is there; and what it refuses becomes NaN here.

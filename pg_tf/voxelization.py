@@ -11,12 +11,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util  # the only way to learn that XLA is tracing
 
-from pg_tf import _cell_grid, _library, dense
-from pg_tf import box as boxes
-from pg_tf import cell as cells
+from pg_tf import _cell_grid, _library, boxes, cells
 from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms, flat_channels
 from pg_tf._autograph import plain
-from pg_tf.dense import cell as dense_cell
+from pg_tf.dense import boxes as dense_boxes
+from pg_tf.dense import cells as dense_cells
 
 _ops = _library.load()
 
@@ -142,7 +141,7 @@ def voxelize(
                 "box, cell: under XLA a window into a crystal is not possible; its images have no fixed number"
             )
         width = tf.fill(tf.shape(channel), width) if width.shape.rank == 0 else width
-        reach = dense_cell.REACH[compute]
+        reach = dense_cells.REACH[compute]
         if all(repeats):  # a wider atom has more images, and no other grid
             even = tf.minimum(width, layout.per_atom(cells.widest(lattice, reach)))
             width = tf.where(tf.math.is_finite(width), even, width)
@@ -244,11 +243,11 @@ def _dense(
     periodic: Sequence[bool],
 ) -> tf.Tensor:
     """What PgTf>Voxelize computes. `sigma` may also be `[N, 3]`."""
-    coords, features, sigma = dense.sound_atoms(coords, channels, weights, sigma, num_channels)
+    coords, features, sigma = dense_boxes.sound_atoms(coords, channels, weights, sigma, num_channels)
     lengths = tf.where(lengths > 0, lengths, math.nan)
     padded = layout.padded(coords)
     batch = tf.shape(padded)[0]
-    return dense.voxelize(
+    return dense_boxes.voxelize(
         padded,
         layout.padded(features),
         layout.padded(sigma, 1.0),
