@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
+
+from pg_tf._arguments import as_tensor, constant, describe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +42,23 @@ class AtomLayout:
             return cls("ragged", tf.cast(splits, tf.int64), None, batch_size)
         if value.shape.rank == 2:
             if value.shape[0] is not None:
-                row_splits = _constant((0, value.shape[0]), tf.int64)
+                row_splits = constant((0, value.shape[0]), tf.int64)
             else:
                 row_splits = tf.stack([tf.constant(0, tf.int64), tf.shape(value, tf.int64)[0]])
             return cls("single", row_splits, None, 1, value.shape[0])
         shape = tf.shape(value, tf.int64)
         row_splits = tf.range(shape[0] + 1) * shape[1]
         return cls("padded", row_splits, shape[:2], value.shape[0], value.shape[1])
+
+    @classmethod
+    def of_splits(cls, row_splits: tf.Tensor) -> AtomLayout:
+        """The layout of flat atoms of which no more is known than where each molecule begins, as in a gradient."""
+        return cls("ragged", row_splits, None, None)
+
+    @property
+    def num_molecules(self) -> tf.Tensor:
+        """Scalar tensor; `batch_size` is the static number."""
+        return tf.shape(self.row_splits)[0] - 1
 
     def flat(self, name: str, value: Any, inner: tuple[int | None, ...]) -> tf.Tensor:
         """Values of the atoms, one after another: `[N, *inner]`.
@@ -102,6 +112,15 @@ class AtomLayout:
         counts = self.row_splits[1:] - self.row_splits[:-1]
         return tf.repeat(tf.broadcast_to(values, tf.concat([tf.shape(counts), tf.shape(values)[1:]], 0)), counts, 0)
 
+    def molecule_of(self, values: tf.Tensor) -> tf.Tensor:
+        """The molecule of each atom, int32 `[N]`, for flat values `[N, ...]`. Compiles with XLA, unlike `per_atom`."""
+        atom = tf.range(tf.shape(values, tf.int64)[0])
+        return tf.cast(tf.searchsorted(self.row_splits, atom, side="right") - 1, tf.int32)
+
+    def total(self, values: tf.Tensor) -> tf.Tensor:
+        """Sums of flat values `[N, ...]` over the atoms of each molecule: `[B, ...]`."""
+        return tf.math.unsorted_segment_sum(values, self.molecule_of(values), self.num_molecules)
+
     def batch(self, values: tf.Tensor) -> tf.Tensor:
         """Results of molecules `[B, ...]` as the caller expects them: without the batch axis for a single one."""
         if self.kind == "single":
@@ -132,6 +151,25 @@ def flat_atoms(name: str, value: Any, width: int, dtype: tf.DType | None = None)
     return layout, layout.flat(name, value, (width,))
 
 
+@dataclasses.dataclass(frozen=True)
+class FlatAtoms:
+    """The atoms of all molecules, one after another, as the ops take them.
+
+    Attributes:
+      coords: `[N, 3]`, Å.
+      channels: int32 `[N]`; negative for padding.
+      weights: `[]`, one for all; `[N]`; or feature vectors `[N, num_channels]`.
+      sigma: `[]`, one for all, or `[N]`, Å.
+      layout: which atoms belong to which molecule.
+    """
+
+    coords: tf.Tensor
+    channels: tf.Tensor
+    weights: tf.Tensor
+    sigma: tf.Tensor
+    layout: AtomLayout
+
+
 def flat_channels(channels: Any, layout: AtomLayout, coords: tf.Tensor) -> tf.Tensor:
     """Channels of a caller's atoms, int32 `[N]`; all 0 for None. `coords` are the flat ones, `[N, 3]`."""
     if channels is None:
@@ -139,61 +177,25 @@ def flat_channels(channels: Any, layout: AtomLayout, coords: tf.Tensor) -> tf.Te
     return layout.flat("channels", as_tensor("channels", channels, tf.int32), ())
 
 
-def as_tensor(name: str, value: Any, dtype: tf.DType) -> Any:
-    """`value` as a tensor or ragged tensor of `dtype`. Numbers of other types are cast, but for fractions to integers;
-    an integer that `dtype` cannot hold becomes its largest or smallest one.
+def flat_or_one(name: str, value: Any, layout: AtomLayout, dtype: tf.DType) -> tf.Tensor:
+    """A caller's values, one for each atom, `[N]`; or `[]` where one was given for all.
 
     Raises:
-      ValueError: if `value` is not an array of numbers, or not of whole ones where `dtype` asks for them.
+      As `AtomLayout.flat`.
     """
-    if isinstance(value, float) and not dtype.is_integer:
-        return _constant(value, dtype)
-    if tf.is_tensor(value):
-        if value.dtype == dtype:
-            return value
-    else:
-        try:
-            value = np.asarray(value)
-        except ValueError as error:
-            raise ValueError(
-                f"{name} must be an array of numbers: {error}. For molecules of different size, pad with channel -1 or "
-                f"use tf.ragged.constant(..., ragged_rank=1)"
-            ) from error
-        if value.dtype.kind not in "fiub":
-            raise ValueError(f"{name} must be an array of numbers, got dtype {value.dtype}")
-        if value.size == 0:
-            value = value.astype(dtype.as_numpy_dtype)  # [] is an array of float64 to NumPy
-        if not dtype.is_integer:
-            with np.errstate(over="ignore"):  # infinite then, and refused as such where it is used
-                return tf.constant(value.astype(dtype.as_numpy_dtype))
-    given = tf.as_dtype(value.dtype)
-    if not (given.is_floating or given.is_integer or given.is_bool):
-        raise ValueError(f"{name} must be an array of numbers, got dtype {given.name}")
-    if not dtype.is_integer:
-        return tf.cast(value, dtype)
-    if given.is_floating:
-        raise ValueError(
-            f"{name} must be whole numbers of an integer dtype, got dtype {given.name}; cast them with tf.cast"
-        )
-    return tf.saturate_cast(value, dtype)
+    value = as_tensor(name, value, dtype)
+    return value if value.shape.rank == 0 else layout.flat(name, value, ())
 
 
-def _constant(value: Any, dtype: tf.DType) -> tf.Tensor:
-    """`tf.constant` of a number or a tuple. Eager ones are kept: making one takes longer than voxelising a molecule."""
-    return _kept_constant(value, dtype) if tf.executing_eagerly() else tf.constant(value, dtype)
+def summed_like(values: tf.Tensor, parameter: tf.Tensor) -> tf.Tensor:
+    """Gradients `[B, ...]` to a parameter of the molecules, which may be one for all: summed over them then.
 
-
-@functools.lru_cache(maxsize=1024)
-def _kept_constant(value: Any, dtype: tf.DType) -> tf.Tensor:
-    return tf.constant(value, dtype)
-
-
-def describe(value: Any) -> str:
-    """Shape of a tensor as an error should show it."""
-    if value.shape.rank is None:
-        return "unknown rank"
-    shape = "[" + ", ".join("?" if n is None else str(n) for n in value.shape) + "]"
-    return f"a ragged tensor of shape {shape}" if isinstance(value, tf.RaggedTensor) else f"shape {shape}"
+    Args:
+      values: `[B, ...]`.
+      parameter: `[B, ...]` or `[1, ...]`.
+    """
+    one_for_all = tf.shape(parameter)[0] != tf.shape(values)[0]
+    return tf.cond(one_for_all, lambda: tf.reduce_sum(values, axis=0, keepdims=True), lambda: values)
 
 
 def _check_columns(name: str, value: Any, width: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pg_tf._atoms import as_tensor, describe
+from pg_tf._arguments import as_tensor, describe
 
 GAS_CONSTANT = 8.31446261815324
 """J/(mol K), SI 2019."""

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from pg_tf import _library
-from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms, flat_channels
-
-_ops = _library.load()
+from pg_tf._arguments import as_tensor, describe, uses_op
+from pg_tf._atoms import AtomLayout, flat_atoms, flat_channels
+from pg_tf._ops import bounding_box as bounding_box_op
 
 
 class Box(NamedTuple):
@@ -55,6 +54,7 @@ def bounding_box(
     *,
     channels: Any = None,
     rotation: Any = None,
+    implementation: str = "auto",
 ) -> Box:
     """The box around each molecule, a margin on every side (ParticleGrid paper, section VII-B).
 
@@ -65,6 +65,7 @@ def bounding_box(
       channels: `[A]`, `[B, A]` or ragged `[B, (A)]`; atoms with a negative channel are padding and left out.
       rotation: None for a box along the axes of the coordinates, "principal" for the principal axes of the atoms (see
         `principal_axes`), or a rotation matrix as in `Box`.
+      implementation: as in `voxelize`.
 
     Returns:
       A `Box` with `[3]` for a single molecule and `[B, 3]` for a batch. A molecule without atoms has the box of an atom
@@ -77,17 +78,18 @@ def bounding_box(
     if not margin >= 0:
         raise ValueError(f"margin must be at least 0 Å, got {margin}")
     layout, flat = flat_atoms("coords", coords, 3)
-    box = fit(flat, flat_channels(channels, layout, flat), layout, margin, cubic, rotation, use_op=True)
+    box = fit(flat, flat_channels(channels, layout, flat), layout, margin, cubic, rotation, uses_op(implementation))
     return Box(*(None if part is None else layout.batch(part) for part in box))
 
 
-def centered_box(coords: Any, lengths: Any, *, channels: Any = None) -> Box:
+def centered_box(coords: Any, lengths: Any, *, channels: Any = None, implementation: str = "auto") -> Box:
     """A box of the same size around the middle of each molecule, so that all grids have one resolution.
 
     Args:
       coords: as in `bounding_box`.
       lengths: edges of the box, Å: a scalar or `[3]`.
       channels: as in `bounding_box`.
+      implementation: as in `voxelize`.
 
     Returns:
       A `Box`, `[3]` for a single molecule and `[B, 3]` for a batch. Its centre is that of the atoms' bounding box. What
@@ -96,7 +98,7 @@ def centered_box(coords: Any, lengths: Any, *, channels: Any = None) -> Box:
     Raises:
       As `bounding_box`.
     """
-    around = bounding_box(coords, margin=0.0, cubic=False, channels=channels)
+    around = bounding_box(coords, margin=0.0, cubic=False, channels=channels, implementation=implementation)
     edges = tf.broadcast_to(tf.cast(lengths, around.lengths.dtype), tf.shape(around.lengths))
     return Box(around.origin + (around.lengths - edges) / 2, edges)
 
@@ -173,8 +175,9 @@ def fit(
     use_op: bool,
 ) -> Box:
     """`bounding_box` on flat atoms; the box has a batch axis."""
+    along_axes = bounding_box_op.by_op if use_op else bounding_box_op.by_dense
     if rotation is None:
-        return Box(*_fit_along_axes(coords, channels, layout, margin, cubic, use_op))
+        return Box(*along_axes(coords, channels, layout, margin, cubic))
     if isinstance(rotation, str):
         if rotation != "principal":
             raise ValueError(f"rotation must be None, 'principal' or a rotation matrix, got {rotation!r}")
@@ -182,50 +185,17 @@ def fit(
     else:
         rotation = batched(Box([0.0] * 3, [1.0] * 3, rotation), layout, coords.dtype).rotation
     turned = rotate(layout.per_atom(rotation), coords)
-    origin, lengths = _fit_along_axes(turned, channels, layout, margin, cubic, use_op)
+    origin, lengths = along_axes(turned, channels, layout, margin, cubic)
     return Box(tf.linalg.matvec(rotation, origin, transpose_a=True), lengths, rotation)
 
 
-def _fit_along_axes(
-    coords: tf.Tensor, channels: tf.Tensor, layout: AtomLayout, margin: float, cubic: bool, use_op: bool
-) -> tuple[tf.Tensor, tf.Tensor]:
-    if use_op:
-        return _ops.pg_tf_bounding_box(coords, channels, layout.row_splits, margin, cubic=cubic)
-    return _dense_bounding_box(coords, channels, layout.row_splits, margin, cubic)
-
-
-def _dense_bounding_box(
-    coords: tf.Tensor, channels: tf.Tensor, row_splits: tf.Tensor, margin: float, cubic: bool
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The same as PgTf>BoundingBox, of TensorFlow's own ops: differentiable to any order, and for accelerators."""
-    batch_size = tf.shape(row_splits)[0] - 1
-    molecule = _molecule_of_atom(coords, row_splits)
-    molecule = tf.where(channels >= 0, molecule, -1)  # a negative segment is dropped
-    counts = tf.math.unsorted_segment_sum(tf.ones_like(molecule), molecule, batch_size)
-    occupied = (counts > 0)[:, tf.newaxis]
-    low = tf.where(occupied, tf.math.unsorted_segment_min(coords, molecule, batch_size), 0)
-    high = tf.where(occupied, tf.math.unsorted_segment_max(coords, molecule, batch_size), 0)
-    lengths = high - low + 2 * margin
-    if cubic:
-        lengths = tf.reduce_max(lengths, axis=1, keepdims=True) * tf.ones([1, 3], coords.dtype)
-    return (low + high - lengths) / 2, lengths
-
-
-def _molecule_of_atom(coords: tf.Tensor, row_splits: tf.Tensor) -> tf.Tensor:
-    atom = tf.range(tf.shape(coords, tf.int64)[0])
-    return tf.cast(tf.searchsorted(row_splits, atom, side="right") - 1, tf.int32)
-
-
 def _principal_axes(coords: tf.Tensor, mask: tf.Tensor, layout: AtomLayout) -> tf.Tensor:
-    batch_size = tf.shape(layout.row_splits)[0] - 1
-    molecule = _molecule_of_atom(coords, layout.row_splits)
+    molecule = layout.molecule_of(coords)
 
     def mean(values: tf.Tensor) -> tf.Tensor:
-        rank = len(values.shape)
-        weights = tf.reshape(mask, [-1] + [1] * (rank - 1))
-        total = tf.math.unsorted_segment_sum(tf.where(weights > 0, values, 0), molecule, batch_size)
-        count = tf.math.unsorted_segment_sum(mask, molecule, batch_size)
-        return tf.math.divide_no_nan(total, tf.reshape(count, [-1] + [1] * (rank - 1)))
+        inner = [1] * (len(values.shape) - 1)
+        total = layout.total(tf.where(tf.reshape(mask, [-1, *inner]) > 0, values, 0))
+        return tf.math.divide_no_nan(total, tf.reshape(layout.total(mask), [-1, *inner]))
 
     centred = coords - tf.gather(mean(coords), molecule)
     covariance = mean(centred[:, :, tf.newaxis] * centred[:, tf.newaxis, :])
@@ -234,13 +204,3 @@ def _principal_axes(coords: tf.Tensor, mask: tf.Tensor, layout: AtomLayout) -> t
     axes *= tf.where(skew < 0, -tf.ones_like(skew), tf.ones_like(skew))[:, :, tf.newaxis]
     third = tf.linalg.cross(axes[:, 0], axes[:, 1])
     return tf.stack([axes[:, 0], axes[:, 1], third], axis=1)
-
-
-@tf.RegisterGradient("PgTf>BoundingBox")
-def _bounding_box_gradient(op: tf.Operation, to_origin: tf.Tensor, to_lengths: tf.Tensor) -> list[Any]:
-    coords, channels, row_splits, margin = op.inputs
-    with tf.GradientTape() as tape:
-        tape.watch([coords, margin])
-        box = _dense_bounding_box(coords, channels, row_splits, margin, op.get_attr("cubic"))
-    to_coords, to_margin = tape.gradient(box, [coords, margin], [to_origin, to_lengths])
-    return [to_coords, None, None, to_margin]

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf import boxes
-from pg_tf._atoms import AtomLayout, as_tensor
+from pg_tf._arguments import as_tensor
+from pg_tf._atoms import AtomLayout
 from pg_tf.inversion import Inversion, grid_to_coords
 from pg_tf.inversion.factors import axis_factors
 from pg_tf.inversion.frame import checked_box

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import _energy_grid, boxes, cells
-from pg_tf._atoms import AtomLayout, as_tensor, describe, flat_atoms
+from pg_tf import _arguments, boxes, cells
+from pg_tf._arguments import as_tensor, describe
+from pg_tf._atoms import AtomLayout, flat_atoms, flat_or_one
 from pg_tf._autograph import plain
+from pg_tf._ops import lennard_jones as lennard_jones_op
 from pg_tf.elements import SYMBOLS, atomic_number
 from pg_tf.force_fields import PROBES, UFF, ForceField, Probe
-from pg_tf.voxelization import _check_grid_shape, _use_op
 
 LARGEST_ENERGY = 1e24
 """The largest `max_energy`, K: a probe within a hundredth of sigma of an atom. Derivatives there still fit float32."""
@@ -108,9 +109,9 @@ def lennard_jones(
         cutoff that reaches too many images, a grid too large for the memory. The text names the molecule, the atom and
         the value.
     """
-    shape = _check_grid_shape(grid_shape)
-    dtype = _check_dtype(dtype)
-    use_op = _use_op(implementation)
+    shape = _arguments.checked_grid_shape(grid_shape)
+    dtype = _arguments.checked_dtype(dtype, (tf.float32, tf.float64))
+    use_op = _arguments.uses_op(implementation)
     layout, xyz = flat_atoms("coords", coords, 3, tf.float64)
     if atomic_numbers is not None:
         numbers = layout.flat("atomic_numbers", as_tensor("atomic_numbers", atomic_numbers, tf.int32), ())
@@ -120,12 +121,12 @@ def lennard_jones(
     pair_sigma, pair_epsilon = _pair_parameters(
         layout, numbers, probe, force_field, sigma, epsilon, mixing, pairs, weights
     )
-    flags = cells.check_periodic(periodic, default=cell is not None)
+    flags = _arguments.checked_periodic(periodic, default=cell is not None)
     if any(flags) and cell is None:
         raise ValueError("periodic: a structure can only repeat along the vectors of a cell; give cell as well")
     lattice = tf.eye(3, batch_shape=[1], dtype=tf.float64) if cell is None else cells.batched(cell, layout, tf.float64)
     origin, edges = _grid_frame(box, cell, lattice, coords, numbers, layout)
-    energy, gradient = (_energy_grid.by_op if use_op else _energy_grid.by_dense)(
+    energy, gradient = (lennard_jones_op.by_op if use_op else lennard_jones_op.by_dense)(
         xyz,
         pair_sigma,
         pair_epsilon,
@@ -143,16 +144,6 @@ def lennard_jones(
     )
     energy = layout.batch(energy)
     return (energy, layout.batch(gradient)) if with_gradient else energy
-
-
-def _check_dtype(dtype: Any) -> tf.DType:
-    try:
-        result = tf.as_dtype(dtype)
-    except TypeError:
-        result = None
-    if result not in (tf.float32, tf.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return result
 
 
 def _grid_frame(
@@ -221,12 +212,8 @@ def _pair_parameters(
 
 
 def _per_atom(name: str, value: Any, layout: AtomLayout) -> tf.Tensor:
-    value = as_tensor(name, value, tf.float64)
-    return (
-        tf.fill(tf.cast(layout.row_splits[-1:], tf.int32), value)
-        if value.shape.rank == 0
-        else layout.flat(name, value, ())
-    )
+    value = flat_or_one(name, value, layout, tf.float64)
+    return tf.fill(tf.cast(layout.row_splits[-1:], tf.int32), value) if value.shape.rank == 0 else value
 
 
 def _checked_probe(probe: Any) -> tuple[tf.Tensor, tf.Tensor]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from pg_tf import _library
-from pg_tf._atoms import as_tensor, flat_atoms
+from pg_tf._arguments import as_tensor, uses_op
+from pg_tf._atoms import flat_atoms
 from pg_tf._autograph import plain
+from pg_tf._ops import split_points as split_points_op
 from pg_tf.boxes import Box
-from pg_tf.voxelization import _under_xla, voxelize
-
-_ops = _library.load()
+from pg_tf.voxelization import voxelize
 
 
 @plain
@@ -65,11 +63,12 @@ def coord_to_grid(
 
 
 @plain
-def split_points(points: Any) -> tuple[Any, Any]:
+def split_points(points: Any, *, implementation: str = "auto") -> tuple[Any, Any]:
     """Coordinates and channels of points.
 
     Args:
       points: `[A, 4]`, `[B, A, 4]` or ragged `[B, (A), 4]`, columns channel, x, y, z.
+      implementation: as in `voxelize`.
 
     Returns:
       coords, with 3 columns, and channels, int32 without columns, in the layout of `points`. Differentiable with
@@ -77,16 +76,11 @@ def split_points(points: Any) -> tuple[Any, Any]:
 
     Raises:
       ValueError: if the shape does not fit.
-      tf.errors.InvalidArgumentError: if a channel is not a whole number. Under XLA the atom's coordinates become NaN.
+      tf.errors.InvalidArgumentError: if a channel is not a whole number. With "dense", which cannot raise, the atom's
+        coordinates become NaN.
     """
     layout, flat = flat_atoms("points", points, 4)
-    if _under_xla():
-        # Where errors cannot be raised, what the op refuses becomes NaN, and so does the grid.
-        valid = (flat[:, 0] == tf.round(flat[:, 0])) & (tf.abs(flat[:, 0]) < 2.0**31)
-        channels = tf.cast(tf.where(valid, flat[:, 0], 0), tf.int32)
-        coords = tf.where(valid[:, tf.newaxis], flat[:, 1:], math.nan)
-    else:
-        coords, channels = _ops.pg_tf_split_points(flat, layout.row_splits)
+    coords, channels = (split_points_op.by_op if uses_op(implementation) else split_points_op.by_dense)(flat, layout)
     return layout.unflatten(coords), layout.unflatten(channels)
 
 
@@ -151,8 +145,3 @@ class Voxelizer:
         else:
             element["grid"] = grid
         return element
-
-
-@tf.RegisterGradient("PgTf>SplitPoints")
-def _split_points_gradient(op: tf.Operation, to_coords: tf.Tensor, _: Any) -> list[Any]:
-    return [tf.pad(to_coords, [[0, 0], [1, 0]]), None]

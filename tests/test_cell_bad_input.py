@@ -113,7 +113,7 @@ def test_a_window_into_a_crystal_of_wide_atoms_is_even(sigma: float) -> None:
 def test_a_flat_cell_is_refused_with_its_molecule() -> None:
     cells = np.stack([4 * np.eye(3), [[1.0, 0, 0], [1, 0, 0], [0, 0, 1]]])
     with pytest.raises(BAD_VALUE, match=r"cell: must be finite, and its volume .* molecule 1 has 0 and the cell"):
-        pg_tf.cell.wrap(np.zeros((2, 1, 3)), cells)
+        pg_tf.wrap(np.zeros((2, 1, 3)), cells)
 
 
 def test_options_that_do_not_go_together_are_refused() -> None:

@@ -106,7 +106,7 @@ def test_elements_without_parameters_are_named(number: int, text: str) -> None:
 
 STATIC = {
     "grid shape": ({"grid_shape": (2, 3)}, "grid_shape must be"),
-    "dtype": ({"dtype": "float16"}, "dtype must be float32 or float64"),
+    "dtype": ({"dtype": "float16"}, "dtype must be one of float32, float64"),
     "mixing": ({"mixing": "kong"}, "mixing must be one of"),
     "probe": ({"probe": "methane"}, "probe must be a (sigma, epsilon) or one of CH4"),
     "probe pair": ({"probe": (1, 2, 3)}, "probe must be a name or a pair"),

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from pg_tf import cells
+from pg_tf._arguments import checked_periodic
 from pg_tf._atoms import AtomLayout, flat_atoms
 from pg_tf.augmentation import lattice_symmetry
 
@@ -31,10 +32,12 @@ def random_shift(coords: Any, cell: Any, seed: Any, *, periodic: Any = None) -> 
     Raises:
       ValueError: if a shape does not fit.
     """
-    repeats = cells.check_periodic(periodic, default=True)
+    repeats = checked_periodic(periodic, default=True)
     layout, flat, lattice = _checked(coords, cell)
-    shift = tf.random.stateless_uniform([_batch_size(layout), 3], seed, dtype=flat.dtype) * tf.cast(repeats, flat.dtype)
-    return layout.unflatten(flat + layout.per_atom(_times(shift, lattice)))
+    shift = tf.random.stateless_uniform([layout.num_molecules, 3], seed, dtype=flat.dtype) * tf.cast(
+        repeats, flat.dtype
+    )
+    return layout.unflatten(flat + layout.per_atom(cells.rowwise_matmul(shift, lattice)))
 
 
 def random_lattice_rotation(
@@ -64,7 +67,7 @@ def random_lattice_rotation(
       ValueError: if a shape does not fit.
       tf.errors.InvalidArgumentError: if a cell has no volume.
     """
-    repeats = cells.check_periodic(periodic, default=True)
+    repeats = checked_periodic(periodic, default=True)
     layout, flat, lattice = _checked(coords, cell)
     cells.check_volume(lattice)
     matrices = lattice_symmetry.random_operations(
@@ -72,9 +75,9 @@ def random_lattice_rotation(
     )
     # About the middle of the box along axes that do not repeat.
     middle = tf.constant([0.0 if flag else 0.5 for flag in repeats], flat.dtype)
-    fractional = _times(flat, layout.per_atom(cells.inverse(lattice))) - middle
-    turned = _times(fractional, layout.per_atom(tf.cast(matrices, flat.dtype))) + middle
-    return layout.unflatten(_times(turned, layout.per_atom(lattice)))
+    fractional = cells.rowwise_matmul(flat, layout.per_atom(cells.inverse(lattice))) - middle
+    turned = cells.rowwise_matmul(fractional, layout.per_atom(tf.cast(matrices, flat.dtype))) + middle
+    return layout.unflatten(cells.rowwise_matmul(turned, layout.per_atom(lattice)))
 
 
 def random_strain(coords: Any, cell: Any, seed: Any, *, magnitude: float = 0.02) -> tuple[Any, tf.Tensor]:
@@ -96,9 +99,11 @@ def random_strain(coords: Any, cell: Any, seed: Any, *, magnitude: float = 0.02)
     if not 0 <= magnitude <= 0.3:
         raise ValueError(f"magnitude must be from 0 to 0.3, beyond which a cell may turn inside out; got {magnitude}")
     layout, flat, lattice = _checked(coords, cell)
-    parts = tf.random.stateless_uniform([_batch_size(layout), 6], seed, -magnitude, magnitude, flat.dtype)
+    parts = tf.random.stateless_uniform([layout.num_molecules, 6], seed, -magnitude, magnitude, flat.dtype)
     strain = tf.gather(parts, [[0, 5, 4], [5, 1, 3], [4, 3, 2]], axis=1) + tf.eye(3, dtype=flat.dtype)
-    return layout.unflatten(_times(flat, layout.per_atom(strain))), layout.batch(tf.linalg.matmul(lattice, strain))
+    return layout.unflatten(cells.rowwise_matmul(flat, layout.per_atom(strain))), layout.batch(
+        tf.linalg.matmul(lattice, strain)
+    )
 
 
 def augment_crystals(
@@ -163,13 +168,4 @@ def _checked(coords: Any, cell: Any) -> tuple[AtomLayout, tf.Tensor, tf.Tensor]:
     """The layout of the atoms, their coordinates `[N, 3]` and a cell for each structure, `[B, 3, 3]`."""
     layout, flat = flat_atoms("coords", coords, 3)
     lattice = cells.batched(cell, layout, flat.dtype)
-    return layout, flat, tf.broadcast_to(lattice, [_batch_size(layout), 3, 3])
-
-
-def _batch_size(layout: AtomLayout) -> tf.Tensor:
-    return tf.shape(layout.row_splits)[0] - 1
-
-
-def _times(vectors: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-    """`vectors[n] @ matrices[n]`."""
-    return tf.linalg.matvec(matrices, vectors, transpose_a=True)
+    return layout, flat, tf.broadcast_to(lattice, [layout.num_molecules, 3, 3])

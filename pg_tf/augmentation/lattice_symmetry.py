@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf import cells
-from pg_tf._atoms import as_tensor, describe
+from pg_tf._arguments import as_tensor, checked_periodic, describe
 
 # Each round of a reduction shortens a vector, so that few are needed, whatever the cell; this bounds what is no cell.
 _ROUNDS = 40
@@ -44,7 +44,7 @@ def lattice_operations(cell: Any, *, periodic: Any = None, proper: bool = True, 
     cell = as_tensor("cell", cell, tf.float64)
     if cell.shape != (3, 3):
         raise ValueError(f"cell must have shape [3, 3], got {describe(cell)}")
-    repeats = cells.check_periodic(periodic, default=True)
+    repeats = checked_periodic(periodic, default=True)
     cells.check_volume(cell[tf.newaxis])
     operations, valid = _operations(cell[tf.newaxis], repeats, proper, tolerance)
     return tf.boolean_mask(operations[0], valid[0])

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from pg_tf._atoms import flat_atoms
+from pg_tf._autograph import plain
 
 
 def random_motion(points: Any, seed: Any, *, rotation: bool = True, translation: float = 0.5) -> Any:
@@ -34,14 +35,12 @@ def random_motion(points: Any, seed: Any, *, rotation: bool = True, translation:
     layout, flat = flat_atoms("points", points, 4)
     dtype = flat.dtype
     coords = flat[:, 1:]
-    batch_size = tf.shape(layout.row_splits)[0] - 1
+    batch_size = layout.num_molecules
     rotation_seed, translation_seed = tf.unstack(tf.random.split(seed, 2))
     if rotation:
-        molecule = layout.per_atom(tf.range(batch_size))
         present = tf.cast(flat[:, :1] >= 0, dtype)
-        total = tf.math.unsorted_segment_sum(tf.math.multiply_no_nan(coords, present), molecule, batch_size)
-        count = tf.math.unsorted_segment_sum(present, molecule, batch_size)
-        centroid = layout.per_atom(tf.math.divide_no_nan(total, count))
+        total = layout.total(tf.math.multiply_no_nan(coords, present))
+        centroid = layout.per_atom(tf.math.divide_no_nan(total, layout.total(present)))
         matrices = layout.per_atom(_random_rotations(batch_size, rotation_seed, dtype))
         coords = tf.linalg.matvec(matrices, coords - centroid) + centroid
     shift = tf.random.stateless_uniform([batch_size, 3], translation_seed, -translation, translation, dtype)
@@ -80,7 +79,7 @@ def augment(
             seeds = tf.data.Dataset.range(start, tf.int64.max).map(lambda number: tf.stack([seed, number]))
         return tf.data.Dataset.zip(dataset, seeds).map(move, num_parallel_calls=tf.data.AUTOTUNE)
 
-    @tf.autograph.experimental.do_not_convert  # there is nothing in it to convert, and looking takes seconds
+    @plain
     def move(element: Any, element_seed: tf.Tensor) -> Any:
         def moved(points: Any) -> Any:
             return random_motion(points, element_seed, rotation=rotation, translation=translation)

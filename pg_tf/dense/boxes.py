@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from pg_tf._atoms import FlatAtoms
+
 # The sum over the images of a Gaussian wider than this many periods is constant to float64: its first Fourier component
 # is 2 exp(-2 pi^2 1.4^2) = 3e-17 (Poisson's summation formula). A narrower one reaches no further than this many images
 # to each side: exp(-r^2 / 2) < 2^-53 beyond 8.6 sigma.
@@ -18,23 +20,19 @@ _WIDEST_PERIODS = 1.4
 _IMAGES = 13
 
 
-def sound_atoms(
-    coords: tf.Tensor, channels: tf.Tensor, weights: tf.Tensor, sigma: tf.Tensor, num_channels: int
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def sound_atoms(atoms: FlatAtoms, num_channels: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Flat atoms as the dense forms take them. XLA and accelerators cannot raise errors, so values that the ops refuse
     become NaN, and the grid with them.
 
     Args:
-      coords: `[N, 3]`.
-      channels: `[N]`; negative for padding, which may hold anything.
-      weights: `[]`, `[N]` or `[N, num_channels]`.
-      sigma: `[]`, `[N]` or `[N, 3]`.
+      atoms: padding may hold anything; `sigma` may also be `[N, 3]`, one for each axis.
       num_channels: channels of the grid.
 
     Returns:
       Coordinates `[N, 3]`, features `[N, num_channels]` and sigma `[N]` or `[N, 3]`; zeros, and ones for sigma, for
       padding.
     """
+    coords, channels, weights, sigma = atoms.coords, atoms.channels, atoms.weights, atoms.sigma
     present = channels >= 0
 
     def atoms_only(values: tf.Tensor, padding: float, valid: tf.Tensor) -> tf.Tensor:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -77,7 +78,7 @@ def voxelize(
     else:
         sizes = list(orders)
     enough = tf.reduce_all(wanted <= tf.cast(tf.stack(sizes), tf.float64))
-    sound = enough & tf.reduce_all(cells.spread(cell) >= cells.LEAST_SPREAD)
+    sound = enough & tf.reduce_all(cells.volume_ratio(cell) >= cells.LEAST_VOLUME)
 
     fractional = tf.einsum("bad,bde->bae", coords, units)
     for d in range(3):
@@ -142,17 +143,17 @@ def _orders(cell: tf.Tensor, sigma: tf.Tensor, periods: tf.Tensor, reach: float)
 
 
 def static_orders(
-    cell: np.ndarray | None,
-    sigma: np.ndarray | None,
+    cell: Any,
+    sigma: Any,
     grid_shape: tuple[int, int, int],
     periodic: Sequence[bool],
     dtype: tf.DType,
 ) -> list[int]:
-    """Orders for `voxelize` where values are not known, for XLA.
+    """The `orders` of `voxelize` for XLA, which fixes shapes before it knows values.
 
     Args:
-      cell: `[..., 3, 3]`, or None where it is not known before the program runs.
-      sigma: scalar or of any shape, or None where it is not known.
+      cell: `[..., 3, 3]`, Å; its values count where they are constants.
+      sigma: of any shape, Å; likewise.
       grid_shape: as in `voxelize`.
       periodic: as in `voxelize`.
       dtype: of the grid's arithmetic.
@@ -160,6 +161,7 @@ def static_orders(
     Returns:
       What the values need; without them, what is enough for sigma of at least half a voxel edge.
     """
+    cell, sigma = (tf.get_static_value(value) if tf.is_tensor(value) else np.asarray(value) for value in (cell, sigma))
     reach, result = REACH[dtype], []
     for d, extent in enumerate(grid_shape):
         if cell is None or sigma is None or not np.size(sigma):

@@ -147,8 +147,8 @@ def _sound(
 
     result = bounded(coords, -_FURTHEST, _FURTHEST) & bounded(sigma, 0, _LARGEST) & bounded(epsilon, 0, _LARGEST)
     result &= bounded(origin, -_FURTHEST, _FURTHEST) & bounded(edges, -_FURTHEST, _FURTHEST)
-    result &= (cells.spread(edges) > _FLATTEST) & (cutoff > 0) & (cutoff <= _LARGEST)
-    return result & (cells.spread(cell) > _FLATTEST) & bounded(cell, -_FURTHEST, _FURTHEST) if repeats else result
+    result &= (cells.volume_ratio(edges) > _FLATTEST) & (cutoff > 0) & (cutoff <= _LARGEST)
+    return result & (cells.volume_ratio(cell) > _FLATTEST) & bounded(cell, -_FURTHEST, _FURTHEST) if repeats else result
 
 
 def _energy(

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf import boxes
-from pg_tf._atoms import as_tensor, describe, flat_atoms
+from pg_tf._arguments import as_tensor, describe
+from pg_tf._atoms import flat_atoms
 from pg_tf.boxes import Box
 from pg_tf.implicit.normal_equations import FLOAT, Derivatives, derivatives_of, descend, solve
 from pg_tf.inversion import grid_to_coords

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf import boxes, cells
+from pg_tf._arguments import checked_periodic
 from pg_tf._atoms import AtomLayout
 from pg_tf.inversion.factors import Array
 from pg_tf.inversion.oblique import Oblique
@@ -50,7 +51,7 @@ class Frame:
             )
         if box is None and cell is None:
             raise ValueError("box, cell: one of them must be given: that with which the grid was made")
-        repeats = cells.check_periodic(periodic, default=cell is not None)
+        repeats = checked_periodic(periodic, default=cell is not None)
         if box is not None:
             origin, lengths, axes = checked_box(box, batch_size)
             return cls(Orthogonal(lengths, repeats), origin, axes)
@@ -123,10 +124,10 @@ def _cell(cell: Any, batch_size: int) -> Array:
     lattice = np.broadcast_to(cells.batched(cell, layout, tf.float64).numpy(), (batch_size, 3, 3))
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.abs(np.linalg.det(lattice / np.linalg.norm(lattice, axis=2, keepdims=True)))
-    if not (spread >= cells.LEAST_SPREAD).all():
-        bad = int(np.argmin(spread >= cells.LEAST_SPREAD))
+    if not (spread >= cells.LEAST_VOLUME).all():
+        bad = int(np.argmin(spread >= cells.LEAST_VOLUME))
         raise ValueError(
-            f"cell: must be finite, and its volume at least {cells.LEAST_SPREAD} of the product of its edges: molecule "
+            f"cell: must be finite, and its volume at least {cells.LEAST_VOLUME} of the product of its edges: molecule "
             f"{bad} has {lattice[bad].tolist()}"
         )
     return lattice

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pg_tf._arguments import checked_data_format, checked_periodic
 from pg_tf.elements import SYMBOLS, ElementChannels
 
 
@@ -54,11 +55,17 @@ def cell(value: Any) -> list[list[float]] | None:
     return array.tolist()
 
 
-def flags(name: str, value: Any) -> bool | list[bool] | None:
-    array = np.asarray(value)
-    if value is not None and (array.dtype != bool or array.shape not in ((), (3,))):
-        raise ValueError(f"{name} must be a flag or three, got {value!r}")
-    return None if value is None else array.tolist()
+def periodic(value: Any) -> bool | list[bool] | None:
+    """One flag, three, or None, as `_arguments.checked_periodic` takes them."""
+    if value is None:
+        return None
+    checked_periodic(value, default=False)
+    return np.asarray(value).tolist()
+
+
+def data_format(value: str | None) -> str:
+    """None is Keras's setting."""
+    return checked_data_format(keras.config.image_data_format() if value is None else value)
 
 
 def at_least_float32(dtype: str) -> tf.DType:

@@ -11,11 +11,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf import embedding
-from pg_tf._atoms import as_tensor
+from pg_tf._arguments import as_tensor, checked_num_channels
 from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
 from pg_tf.layers import _options
 from pg_tf.layers.far_apart import FarApart
-from pg_tf.voxelization import _check_num_channels
 
 
 @keras.saving.register_keras_serializable(package="pg_tf")
@@ -66,7 +65,7 @@ class AtomEmbedding(keras.layers.Layer):
         **layer_options: Any,
     ) -> None:
         super().__init__(autocast=False, **layer_options)
-        self.num_channels = int(_check_num_channels(num_channels))
+        self.num_channels = checked_num_channels(num_channels)
         if not (0 <= margin < np.inf and 0 <= separation < np.inf):
             raise ValueError(f"margin and separation must be finite and at least 0, got {margin} and {separation}")
         if isinstance(elements, str):

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pg_tf import _arguments
 from pg_tf.energies import LARGEST_ENERGY, lennard_jones
 from pg_tf.force_fields import PROBES, TRAPPE_ZEO, UFF, ForceField
 from pg_tf.layers import _options
-from pg_tf.voxelization import _check_grid_shape
 
 _FORCE_FIELDS = {field.name: field for field in (UFF, TRAPPE_ZEO)}
 _KEYS = ("coords", "atomic_numbers", "sigma", "epsilon", "weights", "box", "cell")
@@ -22,7 +22,7 @@ _KEYS = ("coords", "atomic_numbers", "sigma", "epsilon", "weights", "box", "cell
 class LennardJones(keras.layers.Layer):
     """Turns structures into energy grids, see `pg_tf.lennard_jones`: a channel for each probe.
 
-    Differentiable once with respect to coordinates, weights, boxes and cells.
+    Differentiable with respect to coordinates, weights, boxes and cells.
 
     Args:
       grid_shape: voxels along the three axes of the grid, or one number for all.
@@ -78,14 +78,14 @@ class LennardJones(keras.layers.Layer):
         **layer_options: Any,
     ) -> None:
         super().__init__(autocast=False, **layer_options)
-        self.grid_shape = _check_grid_shape(grid_shape)
+        self.grid_shape = _arguments.checked_grid_shape(grid_shape)
         if isinstance(probes, str) or not len(probes):
             raise ValueError(f"probes must be a sequence with at least one probe, got {probes!r}")
         self.probes = [_probe(probe) for probe in probes]
         self.force_field = _force_field(force_field)
         self.mixing = mixing
         self.cell = _options.cell(cell)
-        self.periodic = _options.flags("periodic", periodic)
+        self.periodic = _options.periodic(periodic)
         self.box = _options.box(box)
         self.cutoff = float(cutoff)
         self.shift = bool(shift)
@@ -99,10 +99,8 @@ class LennardJones(keras.layers.Layer):
         self.temperature = None if temperature is None else float(temperature)
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"temperature must be greater than 0 K, got {temperature}")
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        if self.data_format not in ("channels_first", "channels_last"):
-            raise ValueError(f"data_format must be 'channels_first' or 'channels_last', got {data_format!r}")
-        self.supports_jit = False  # the energies have a compiled kernel only
+        self.data_format = _options.data_format(data_format)
+        self.supports_jit = False  # the compiled kernel does not run under XLA
 
     def call(self, inputs: Any) -> Any:
         atoms = _options.atoms(inputs, _KEYS)

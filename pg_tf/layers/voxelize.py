@@ -9,12 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import boxes
-from pg_tf._atoms import as_tensor, flat_atoms, flat_channels
+from pg_tf import _arguments
+from pg_tf._arguments import as_tensor
+from pg_tf._atoms import flat_atoms, flat_channels
+from pg_tf.boxes import centered_box
 from pg_tf.elements import ElementChannels
 from pg_tf.layers import _options
 from pg_tf.points import split_points
-from pg_tf.voxelization import DTYPES, _check_grid_shape, _check_num_channels, _use_op, voxelize
+from pg_tf.voxelization import DTYPES, voxelize
 
 _KEYS = ("coords", "channels", "atomic_numbers", "weights", "features", "sigma", "box", "cell")
 
@@ -88,10 +90,10 @@ class Voxelize(keras.layers.Layer):
         self.elements = _options.elements(elements)
         if num_channels is None:
             num_channels = 1 if self.elements is None else self.elements.num_channels
-        self.num_channels = _check_num_channels(num_channels)
+        self.num_channels = _arguments.checked_num_channels(num_channels)
         if self.elements is not None and self.elements.num_channels != num_channels:
             raise ValueError(f"num_channels: {num_channels}, but elements has {self.elements.num_channels}; give one")
-        self.grid_shape = _check_grid_shape(grid_shape)
+        self.grid_shape = _arguments.checked_grid_shape(grid_shape)
         self.sigma = _options.positive("sigma", sigma, (num_channels,))
         self.trainable_sigma = bool(trainable_sigma)
         self.box = _options.box(box)
@@ -99,11 +101,9 @@ class Voxelize(keras.layers.Layer):
         if self.box is not None and self.lengths is not None:
             raise ValueError("box, lengths: give one of them; lengths are those of a box around each molecule")
         self.cell = _options.cell(cell)
-        self.periodic = _options.flags("periodic", periodic)
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        if self.data_format not in ("channels_first", "channels_last"):
-            raise ValueError(f"data_format must be 'channels_first' or 'channels_last', got {data_format!r}")
-        _use_op(implementation)  # checks it
+        self.periodic = _options.periodic(periodic)
+        self.data_format = _options.data_format(data_format)
+        _arguments.uses_op(implementation)  # checks it
         self.implementation = implementation
         self.return_box = bool(return_box)
         if tf.as_dtype(self.compute_dtype) not in DTYPES:
@@ -130,16 +130,14 @@ class Voxelize(keras.layers.Layer):
         return tf.constant(self.sigma) if self._raw_sigma is None else tf.math.softplus(self._raw_sigma)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        use_op = _use_op(self.implementation)
-        atoms = self._atoms(inputs, mask, use_op)
         result = voxelize(
-            **atoms,
+            **self._atoms(inputs, mask),
             num_channels=self.num_channels,
             grid_shape=self.grid_shape,
             periodic=self.periodic,
             data_format=self.data_format,
             dtype=self.compute_dtype,
-            implementation="op" if use_op else "dense",
+            implementation=self.implementation,
             return_box=self.return_box,
         )
         if not self.return_box:
@@ -157,14 +155,13 @@ class Voxelize(keras.layers.Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         """A grid has no padding."""
 
-    def _atoms(self, inputs: Any, mask: Any, use_op: bool) -> dict[str, Any]:
+    def _atoms(self, inputs: Any, mask: Any) -> dict[str, Any]:
         """Arguments of `voxelize`."""
         if isinstance(inputs, Mapping):
             atoms = _options.atoms(inputs, _KEYS)
-        elif use_op:
-            atoms = dict(zip(("coords", "channels"), split_points(inputs), strict=True))
         else:
-            atoms = _split_points_dense(inputs, self.num_channels)
+            split = split_points(inputs, implementation=self.implementation)
+            atoms = dict(zip(("coords", "channels"), split, strict=True))
         if "atomic_numbers" in atoms:
             channels = self._channels(atoms.pop("atomic_numbers"), soft="features" in atoms)
             if "channels" in atoms:
@@ -180,7 +177,7 @@ class Voxelize(keras.layers.Layer):
             raise ValueError("inputs: with trainable_sigma there can be no 'sigma' among them")
         atoms.setdefault("cell", self.cell)
         if "box" not in atoms:
-            atoms["box"] = self.box if self.lengths is None else self._centered_box(atoms, use_op)
+            atoms["box"] = self.box if self.lengths is None else self._centered_box(atoms)
         return atoms
 
     def _channels(self, atomic_numbers: Any, soft: bool) -> Any:
@@ -205,12 +202,9 @@ class Voxelize(keras.layers.Layer):
         channel = tf.clip_by_value(flat_channels(atoms.get("channels"), layout, flat), 0, self.num_channels - 1)
         return layout.unflatten(tf.gather(tf.cast(sigma, flat.dtype), channel))
 
-    def _centered_box(self, atoms: Mapping[str, Any], use_op: bool) -> boxes.Box:
-        layout, flat = flat_atoms("coords", atoms["coords"], 3, _options.at_least_float32(self.compute_dtype))
-        channels = flat_channels(atoms.get("channels"), layout, flat)
-        around = boxes.fit(flat, channels, layout, margin=0.0, cubic=False, rotation=None, use_op=use_op)
-        edges = tf.broadcast_to(tf.cast(self.lengths, flat.dtype), tf.shape(around.lengths))
-        return boxes.Box(layout.batch(around.origin + (around.lengths - edges) / 2), layout.batch(edges))
+    def _centered_box(self, atoms: Mapping[str, Any]) -> Any:
+        coords = as_tensor("coords", atoms["coords"], _options.at_least_float32(self.compute_dtype))
+        return centered_box(coords, self.lengths, channels=atoms.get("channels"), implementation=self.implementation)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         atoms = tuple(input_shape["coords"] if isinstance(input_shape, Mapping) else input_shape)
@@ -253,12 +247,3 @@ class Voxelize(keras.layers.Layer):
             "implementation": self.implementation,
             "return_box": self.return_box,
         }
-
-
-def _split_points_dense(points: Any, num_channels: int) -> dict[str, Any]:
-    """`split_points` in TensorFlow's own ops. A channel that is not a whole number becomes one that does not exist."""
-    layout, flat = flat_atoms("points", points, 4)
-    column = flat[:, 0]
-    whole = tf.where(column == tf.round(column), column, num_channels)
-    channels = tf.cast(tf.clip_by_value(whole, -1, num_channels), tf.int32)
-    return {"coords": layout.unflatten(flat[:, 1:]), "channels": layout.unflatten(channels)}

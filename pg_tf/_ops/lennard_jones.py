@@ -1,4 +1,4 @@
-"""Lennard-Jones grids on flat atoms: the compiled op, the dense form, and the derivatives of the one by the other."""
+"""PgTf>LennardJones: energy grids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from pg_tf import _library
-from pg_tf._atoms import AtomLayout
+from pg_tf._atoms import AtomLayout, summed_like
 from pg_tf.dense import energies as dense_energies
 
 _ops = _library.load()
@@ -126,22 +126,15 @@ def _gradient(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Te
     to_coords, to_sigma, to_epsilon, edges_parts, cell_parts = _ops.pg_tf_lennard_jones_grad(
         coords, sigma, epsilon, row_splits, origin, edges, cell, cutoff, upstream, periodic=periodic, shift=shift
     )
-    layout = AtomLayout("ragged", row_splits, None, None)
-
-    def of_molecule(per_atom: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-        batch_size = tf.shape(row_splits)[0] - 1
-        molecule = layout.per_atom(tf.range(batch_size))
-        values = tf.math.unsorted_segment_sum(per_atom, molecule, batch_size)
-        one_for_all = tf.shape(like)[0] != batch_size
-        return tf.cond(one_for_all, lambda: tf.reduce_sum(values, axis=0, keepdims=True), lambda: values)
+    layout = AtomLayout.of_splits(row_splits)
 
     first = [
         to_coords,
         to_sigma,
         to_epsilon,
-        of_molecule(-to_coords, origin),
-        of_molecule(edges_parts, edges),
-        of_molecule(cell_parts, cell),
+        summed_like(layout.total(-to_coords), origin),
+        summed_like(layout.total(edges_parts), edges),
+        summed_like(layout.total(cell_parts), cell),
     ]
 
     def dense_gradient(*inputs: tf.Tensor) -> list[tf.Tensor]:
