@@ -1,7 +1,7 @@
 """Molecules and crystals as 3D voxel grids, inside TensorFlow."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pg_tf.augmentation import (
     augment,
@@ -16,9 +16,11 @@ from pg_tf.boxes import Box, bounding_box, centered_box, principal_axes
 from pg_tf.cells import to_cartesian, to_fractional, wrap
 from pg_tf.elements import ElementChannels
 from pg_tf.energies import lennard_jones
-from pg_tf.inversion import Inversion, grid_to_coords
 from pg_tf.points import Voxelizer, coord_to_grid, split_points
 from pg_tf.voxelization import simd_levels, voxelize
+
+if TYPE_CHECKING:
+    from pg_tf.inversion import Inversion, grid_to_coords
 
 __all__ = [
     "Box",
@@ -46,7 +48,7 @@ __all__ = [
     "wrap",
 ]
 
-# Imported when they are first used: what only some programs need takes seconds to load.
+# Imported when they are first used: workers of a data pipeline need none of what these load.
 _SUBMODULES = (
     "adsorption",
     "callbacks",
@@ -57,19 +59,24 @@ _SUBMODULES = (
     "embedding",
     "force_fields",
     "implicit",
+    "inversion",
     "layers",
+    "losses",
     "metrics",
     "models",
     "plot",
     "structures",
 )
+_NAMES = {"Inversion": "pg_tf.inversion", "grid_to_coords": "pg_tf.inversion"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"pg_tf.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
     raise AttributeError(f"module 'pg_tf' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_SUBMODULES])
+    return sorted({*globals(), *_SUBMODULES, *_NAMES})
