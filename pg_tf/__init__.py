@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pg_tf._ops.simd_levels import simd_levels
 from pg_tf.augmentation import (
     augment,
     augment_crystals,
@@ -17,7 +18,7 @@ from pg_tf.cells import to_cartesian, to_fractional, wrap
 from pg_tf.elements import ElementChannels
 from pg_tf.energies import lennard_jones
 from pg_tf.points import Voxelizer, coord_to_grid, split_points
-from pg_tf.voxelization import simd_levels, voxelize
+from pg_tf.voxelization import voxelize
 
 if TYPE_CHECKING:
     from pg_tf.inversion import Inversion, grid_to_coords

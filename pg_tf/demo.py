@@ -20,13 +20,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from pg_tf import plot, training
+from pg_tf._ops.simd_levels import simd_levels
 from pg_tf.datasets import Molecules
 from pg_tf.elements import ElementChannels
 from pg_tf.inversion import grid_to_coords
 from pg_tf.metrics import Match, match_points
 from pg_tf.points import Voxelizer
 from pg_tf.report import Section, write_report
-from pg_tf.voxelization import simd_levels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -121,7 +121,7 @@ class ElementChannels:
         refused = ~is_element | (result >= self.num_channels)
         if refused.any():
             index = tuple(int(i) for i in np.argwhere(refused)[0])
-            place, number = _place(index, row_splits), int(numbers[index])
+            place, number = place_of_atom(index, row_splits), int(numbers[index])
             if not is_element[index]:
                 raise ValueError(f"atomic_numbers: {place} has {number}; an atomic number is 1 to {len(SYMBOLS) - 1}")
             raise ValueError(
@@ -132,7 +132,13 @@ class ElementChannels:
         return result
 
 
-def _place(index: tuple[int, ...], row_splits: npt.ArrayLike | None) -> str:
+def place_of_atom(index: tuple[int, ...], row_splits: npt.ArrayLike | None) -> str:
+    """An atom as an error should name it.
+
+    Args:
+      index: of the atom in an array `[A]`, `[B, A]` or, with `row_splits`, of all atoms one after another.
+      row_splits: as in `ElementChannels.channels`.
+    """
     if row_splits is not None:
         splits = np.asarray(row_splits)
         molecule = int(np.searchsorted(splits, index[0], side="right")) - 1

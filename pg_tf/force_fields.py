@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.elements import SYMBOLS, _place, atomic_number
+from pg_tf.elements import SYMBOLS, atomic_number, place_of_atom
 
 KELVIN_PER_KCAL_PER_MOL = 4184.0 / 8.31446261815324
 """1 kcal/mol divided by the gas constant, K (SI 2019)."""
@@ -79,7 +79,7 @@ class ForceField:
         if not unknown.any():
             return
         index = tuple(int(i) for i in np.argwhere(unknown)[0])
-        number, place = int(numbers[index]), _place(index, row_splits)
+        number, place = int(numbers[index]), place_of_atom(index, row_splits)
         if not is_element[index]:
             raise ValueError(f"atomic_numbers: {place} has {number}; an atomic number is 1 to {len(SYMBOLS) - 1}")
         raise ValueError(

@@ -8,14 +8,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from pg_tf import _arguments, _library, boxes, cells, windows
+from pg_tf import _arguments, boxes, cells, windows
 from pg_tf._atoms import AtomLayout, FlatAtoms, flat_atoms, flat_channels, flat_or_one
 from pg_tf._autograph import plain
 from pg_tf._ops import voxelize as voxelize_op
 from pg_tf._ops import voxelize_cell as voxelize_cell_op
 from pg_tf.dense import cells as dense_cells
-
-_ops = _library.load()
 
 DTYPES = (tf.float32, tf.float64, tf.float16, tf.bfloat16)
 
@@ -139,15 +137,6 @@ def voxelize(
         attributes["periodic"] = (False, False, False)
     grid = layout.batch(_in_box(atoms, used, use_op, **attributes))
     return (grid, boxes.Box(*box)) if return_box else grid
-
-
-def simd_levels() -> tuple[list[str], str]:
-    """The instruction sets that the compiled kernels can use on this CPU, slowest first, and the one in use.
-
-    The environment variable PG_TF_SIMD names another one to use; it is read once, at the first grid.
-    """
-    supported, active = _ops.pg_tf_simd_levels()
-    return [level.decode() for level in supported.numpy()], active.numpy().decode()
 
 
 def _weights(weights: Any, features: Any, num_channels: int, layout: AtomLayout, dtype: tf.DType) -> tf.Tensor:

@@ -67,7 +67,7 @@ def to_ase(structure: Structure) -> Any:
       ImportError: if ASE is not installed.
       ValueError: if an atom has a weight other than 1.
     """
-    ase = _import_ase()
+    ase = import_ase()
     weights = np.asarray(structure.weights)
     if (bad := np.flatnonzero(weights != 1)).size:
         raise ValueError(f"structure: atom {bad[0]} has the weight {weights[bad[0]]}, which ase.Atoms cannot hold")
@@ -104,7 +104,7 @@ def read_xyz(path: Path, frame: int = 0) -> Structure:
     return _read(path, "extxyz", frame)
 
 
-def _import_ase() -> Any:
+def import_ase() -> Any:
     try:
         import ase
         import ase.io
@@ -167,7 +167,7 @@ def _check_comment(comment: str, first: list[str], number: int) -> None:
 
 
 def _read(path: Path, format: str, frame: int) -> Structure:
-    ase = _import_ase()
+    ase = import_ase()
     text = read_text(path)
     try:
         if format == "extxyz":

@@ -7,7 +7,7 @@ import os
 import gemmi
 import numpy as np
 
-from pg_tf.structures._ase import Path, _import_ase, to_ase
+from pg_tf.structures._ase import Path, import_ase, to_ase
 from pg_tf.structures.structure import Structure
 
 
@@ -31,14 +31,14 @@ def write_structure(structure: Structure, path: Path) -> None:
     name = os.path.basename(os.fspath(path))
     suffix = os.path.splitext(name)[1].lower()
     if suffix in (".xyz", ".extxyz"):
-        _import_ase().io.write(path, to_ase(structure), format="extxyz", columns=["symbols", "positions"])
+        import_ase().io.write(path, to_ase(structure), format="extxyz", columns=["symbols", "positions"])
     elif suffix == ".cif":
         _check_periodic(structure, "CIF")
         with open(path, "w", encoding="utf-8") as file:
             file.write(_cif(structure))
     elif name.upper().startswith(("POSCAR", "CONTCAR")) or suffix in (".vasp", ".poscar"):
         _check_periodic(structure, "POSCAR")
-        _import_ase().io.write(path, to_ase(structure), format="vasp")
+        import_ase().io.write(path, to_ase(structure), format="vasp")
     else:
         raise ValueError(
             f"path: the format of {path} is not known; it must end in .cif, .xyz, .extxyz, .vasp or .poscar, or begin "
