@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import parse
+import typer
 
+from pg_tf.cli import app
 from pg_tf.distribution import Cluster
 from pg_tf.layers import AtomEmbedding
 
@@ -31,6 +32,17 @@ while [[ $1 == --* ]]; do shift; done
 for SLURM_PROCID in 0 1; do export SLURM_PROCID; "$@"; done""",
     "scontrol": '[[ "$*" == "show hostnames node[1-2]" ]] && printf "node1\\nnode2\\n"',
 }
+
+
+def parse(arguments: list[str]) -> list[str]:
+    """Has the real command line parse them and does not run them; raises on what it does not know."""
+    command = typer.main.get_command(app)
+    context = command.make_context("pg-tf", list(arguments))
+    while hasattr(command, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+    return [context.info_name, *context.params]
 
 
 def calls(folder: Path, script: str, **environment: str) -> list[tuple[str, list[str]]]:
