@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import charts, machine, op, report, workload
 from benchmarks.baselines.packages.environment import install
-from benchmarks.cases import CASES, LONG, OLD_NAMES
+from benchmarks.cases import ALIASES, CASES, LONG
 from benchmarks.settings import SCALES, Settings, Table
 
 
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cases",
         nargs="+",
-        type=lambda name: OLD_NAMES.get(name, name),
+        type=lambda name: ALIASES.get(name, name),
         choices=CASES,
         metavar="CASE",
         help=" ".join(CASES),
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("runs/rivals"),
         dest="packages",
         metavar="DIR",
-        help="environment of the published voxelizers (%(default)s); --rivals is the old name",
+        help="environment of the published voxelizers (%(default)s); --rivals is the same",
     )
     parser.add_argument(
         "--install-baselines",
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="install",
         metavar="NAME",
         help="first install these published voxelizers, or all of them; torch, which PyUUL needs, is several GB; "
-        "--install-rivals is the old name",
+        "--install-rivals is the same",
     )
     return parser
 

@@ -87,16 +87,16 @@ def test_markdown_and_charts_are_written(output: Path) -> None:
         assert (output / f"{chart}.png").stat().st_size > 1000, chart
 
 
-def test_old_names_of_options_and_cases_are_taken() -> None:
+def test_aliases_of_options_and_cases_mean_the_same() -> None:
     script = (
         "import sys, json; from benchmarks.__main__ import _parser;"
         "print(json.dumps(vars(_parser().parse_args(sys.argv[1:])), default=str))"
     )
-    new = ["--cases", "packages", "--baselines", "there", "--install-baselines", "PyUUL"]
-    old = ["--cases", "rivals", "--rivals", "there", "--install-rivals", "PyUUL"]
+    names = ["--cases", "packages", "--baselines", "there", "--install-baselines", "PyUUL"]
+    aliases = ["--cases", "rivals", "--rivals", "there", "--install-rivals", "PyUUL"]
     parsed = [
         subprocess.run([sys.executable, "-c", script, *options], cwd=ROOT, capture_output=True, text=True, check=True)
-        for options in (new, old)
+        for options in (names, aliases)
     ]
     assert json.loads(parsed[0].stdout) == json.loads(parsed[1].stdout)
     assert json.loads(parsed[1].stdout)["install"] == ["PyUUL"]

@@ -21,8 +21,8 @@ CASES = (
     "inversion",
 )
 
-# Old names of cases that the command line takes too.
-OLD_NAMES = {"rivals": "packages"}
+# Other names of cases that the command line takes.
+ALIASES = {"rivals": "packages"}
 
 # Those that --quick leaves out unless they are named: they take as long as all others.
 LONG = ("scaling", "formats", "crystals")

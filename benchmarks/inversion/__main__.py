@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
         type=int,
         default=20,
         metavar="N",
-        help="molecules for the baseline, which is slow; 0 for none (--rival-limit is the old name)",
+        help="molecules for the baseline, which is slow; 0 for none (--rival-limit is the same)",
     )
     parser.add_argument("--quick", action="store_true", help="few molecules and two rows, in less than a minute")
     parser.add_argument("--closing", type=Path, metavar="PNG", help="two atoms closing in on each other, instead")
