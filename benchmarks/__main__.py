@@ -1,6 +1,6 @@
-"""Measures pg_tf beside its rivals; writes JSON, Markdown and charts.
+"""Measures pg_tf beside its baselines; writes JSON, Markdown and charts.
 
-python -m benchmarks [--quick] [--data FILE.npz] [--cases floor study ...] [--install-rivals]
+python -m benchmarks [--quick] [--data FILE.npz] [--cases floor study ...] [--install-baselines]
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from benchmarks import charts, machine, op, report, workload
-from benchmarks.cases import CASES, LONG
-from benchmarks.rivals.environment import install
+from benchmarks.baselines.packages.environment import install
+from benchmarks.cases import ALIASES, CASES, LONG
 from benchmarks.settings import SCALES, Settings, Table
 
 
@@ -20,11 +20,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the benchmarks from the command line."""
     options = _parser().parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    if options.install_rivals is not None:
-        install(options.rivals, options.install_rivals)
+    if options.install is not None:
+        install(options.packages, options.install)
     op.use_threads(1)
     molecules = workload.load(options.data)
-    settings = Settings(molecules, SCALES[options.scale], options.output.resolve(), options.rivals.resolve())
+    settings = Settings(molecules, SCALES[options.scale], options.output.resolve(), options.packages.resolve())
     about = {
         **machine.describe(),
         "scale": options.scale,
@@ -58,14 +58,32 @@ def _parser() -> argparse.ArgumentParser:
     scale.add_argument("--scale", choices=SCALES, default="full", help="smoke only shows that everything runs")
     scale.add_argument("--quick", action="store_const", const="quick", dest="scale", help="in two minutes")
     parser.add_argument("--data", type=Path, metavar="FILE.npz", help="holds pos, offsets, and z or channel")
-    parser.add_argument("--cases", nargs="+", choices=CASES, metavar="CASE", help=" ".join(CASES))
-    parser.add_argument("--output", type=Path, default=Path("runs/bench"), help="folder of the results (%(default)s)")
-    parser.add_argument("--rivals", type=Path, default=Path("runs/rivals"), help="their environment (%(default)s)")
     parser.add_argument(
+        "--cases",
+        nargs="+",
+        type=lambda name: ALIASES.get(name, name),
+        choices=CASES,
+        metavar="CASE",
+        help=" ".join(CASES),
+    )
+    parser.add_argument("--output", type=Path, default=Path("runs/bench"), help="folder of the results (%(default)s)")
+    parser.add_argument(
+        "--baselines",
+        "--rivals",
+        type=Path,
+        default=Path("runs/rivals"),
+        dest="packages",
+        metavar="DIR",
+        help="environment of the published voxelizers (%(default)s); --rivals is the same",
+    )
+    parser.add_argument(
+        "--install-baselines",
         "--install-rivals",
         nargs="*",
+        dest="install",
         metavar="NAME",
-        help="first install these rivals of the Python registry, or all of them; torch, for PyUUL, is several GB",
+        help="first install these published voxelizers, or all of them; torch, which PyUUL needs, is several GB; "
+        "--install-rivals is the same",
     )
     return parser
 

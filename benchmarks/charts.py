@@ -51,10 +51,10 @@ def _overview(axes: Axes, tables: Mapping[str, Table]) -> None:
     grids = [row["grid"] for row in study]
     grid = 32 if 32 in grids else grids[-1]
     rates = _series(study[grids.index(grid)])
-    if "rivals" in tables:
+    if "packages" in tables:
         rates |= {
             row["voxelizer"]: row["molecules/s"]
-            for row in tables["rivals"].rows
+            for row in tables["packages"].rows
             if row["grid"] == grid and row["voxelizer"] not in rates
         }
     names = sorted(rates, key=rates.__getitem__)

@@ -1,5 +1,5 @@
-"""Timing. Rivals take turns in one run, so that a ratio holds although the speed of a machine changes from second to
-second."""
+"""Timing. What is compared takes turns in one run, so that a ratio holds although the speed of a machine changes from
+second to second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOO_SLOW = 10
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """What one rival took in a comparison.
+    """What one side of a comparison took.
 
     Attributes:
       best: seconds of the fastest run: what the machine can do when nothing disturbs it. All tables show this one.
@@ -43,13 +43,13 @@ def timed(work: Callable[[], object]) -> Timed:
 
 
 def interleave(runs: Mapping[str, Timed], seconds: float) -> dict[str, Timing]:
-    """Times rivals in turns.
+    """Times what is compared, in turns.
 
     The next to run is always the one that has had the least time: equally fast ones alternate, slow ones run less
     often.
 
     Args:
-      runs: the rivals by name.
+      runs: what is compared, by name.
       seconds: time that each of them gets, and three runs at least; one whose first run takes _TOO_SLOW times as long
         is not run again.
 

@@ -1,8 +1,8 @@
-"""Runs in another process, for what a process decides only once (threads, instruction set) or cannot hold at all (a
-rival's packages), timed in turns with runs here.
+"""Runs in another process, timed in turns with runs here. A process decides some things only once (its number of
+threads, its instruction set), and others it cannot hold at all (packages that need another NumPy).
 
-The worker prepares its runs, says so, and does one when it is told to: a JSON value a line, both ways. Standard library
-only: rivals import it under their own Python.
+The worker prepares its runs, says so, and does one whenever it is told to. Both sides write one JSON value a line. This
+module uses the standard library only, because the published voxelizers import it under a Python of their own.
 """
 
 from __future__ import annotations

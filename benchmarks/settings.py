@@ -16,16 +16,16 @@ class Scale:
     """How much is measured.
 
     Attributes:
-      seconds: that each rival gets in each comparison.
+      seconds: that each side of a comparison gets.
       extents: voxels a side.
       study_extents: of the paper's study.
       study_sigmas: Å.
-      slow_molecules: done by rivals that are too slow to do more.
+      slow_molecules: done by baselines that are too slow to do more.
       batches: molecules in a call.
       thread_batch: molecules in a call of several threads.
       protein: atoms, and voxels a side of 0.75 Å.
       pipeline_molecules: in one pass.
-      rival_extents: for the rivals of the registry.
+      package_extents: voxels a side, of the published voxelizers.
       inverted: molecules turned back into atoms.
     """
 
@@ -38,7 +38,7 @@ class Scale:
     thread_batch: int
     protein: tuple[int, int]
     pipeline_molecules: int
-    rival_extents: tuple[int, ...]
+    package_extents: tuple[int, ...]
     inverted: int
 
 
@@ -53,7 +53,7 @@ SCALES = {
         thread_batch=256,
         protein=(20_000, 128),
         pipeline_molecules=16_384,
-        rival_extents=(32, 64, 128),
+        package_extents=(32, 64, 128),
         inverted=100,
     ),
     "quick": Scale(
@@ -66,7 +66,7 @@ SCALES = {
         thread_batch=256,
         protein=(20_000, 128),
         pipeline_molecules=2048,
-        rival_extents=(32, 64),
+        package_extents=(32, 64),
         inverted=16,
     ),
     # Sees that everything runs; its figures mean nothing.
@@ -80,7 +80,7 @@ SCALES = {
         thread_batch=2,
         protein=(200, 16),
         pipeline_molecules=4,
-        rival_extents=(8,),
+        package_extents=(8,),
         inverted=1,
     ),
 }
@@ -109,14 +109,14 @@ class Settings:
       workload: the molecules.
       scale: how much is measured.
       output: folder of the results.
-      rivals: folder of the environment that the registry's rivals are installed in.
+      packages: folder of the environment that the published voxelizers are installed in.
       timings: everything that was timed, for the record.
     """
 
     workload: Workload
     scale: Scale
     output: Path
-    rivals: Path
+    packages: Path
     timings: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     @property
@@ -125,7 +125,7 @@ class Settings:
         return self.output / "build"
 
     def measure(self, what: str, runs: Mapping[str, Timed]) -> dict[str, Timing]:
-        """Times rivals in turns and records all figures under the name `what`."""
+        """Times what is compared, in turns, and records all figures under the name `what`."""
         result = interleave(runs, self.scale.seconds)
         self.timings.append({"what": what, **{name: dataclasses.asdict(timing) for name, timing in result.items()}})
         return result

@@ -3,10 +3,10 @@
 
     .venv/bin/python examples/grid_to_atoms.py [--molecule 93] [--sigma 0.35] [--grid-size 32] [--output FOLDER]
 
-The paper's algorithm in its plain form, for reading: the peaks of the density that persist longest are seeds, as many
-as the grid has mass (Eq. 6), and `tf.GradientTape` through the op moves them until their grid is the given one
-(Eq. 7-16). `pg_tf.grid_to_coords` is what to use; it does more about seeds that are missing. Writes grid_to_atoms.png
-and, with the three-dimensional pictures to turn around, grid_to_atoms.html.
+The paper's algorithm in its plain form, for reading: the most persistent peaks of the density are seeds, as many as the
+mass of the grid tells (Eq. 6), and descent by `tf.GradientTape` through the op moves them until their grid is the given
+one (Eq. 7-16). For real work use `pg_tf.grid_to_coords`, which also mends missing and wrong seeds. Writes
+grid_to_atoms.png, and grid_to_atoms.html with three-dimensional pictures that can be turned.
 """
 
 from __future__ import annotations

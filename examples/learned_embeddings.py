@@ -4,11 +4,11 @@
     python examples/learned_embeddings.py --molecules 200 --epochs 2 --seeds 1    # to see it run: a minute or two
     python examples/learned_embeddings.py                                         # the figures of docs/embeddings.md
 
-Every network gets the same molecules in the same order, turned in the same ways; they differ in the channels alone,
-but for the rows without the pointwise layer: a linear map of every voxel to 8 channels and an activation, by which
-elements that share channels can be told apart before a convolution mixes what is next to each other. The grids are made
-inside of the model, so that the gradient of the loss reaches the embedding through that of the op. In the end the atoms
-of test molecules are found again in their grids, elements from the learned vectors.
+Every network gets the same molecules in the same order, turned in the same ways. The networks differ in their channels,
+and some rows leave out the pointwise layer: a linear map of every voxel to 8 channels and an activation, which tells
+elements that share channels apart before a convolution mixes neighbouring voxels. The grids are made inside of the
+model, so that the gradient of the loss reaches the embedding through that of the op. In the end the atoms of test
+molecules are found again in their grids, and their elements from the learned vectors.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""A network that reads crystals: how strongly defective CsPbBr3 takes up hydrogen, from the density on the cell.
+"""A network for crystals: from the density on the cell to how strongly defective CsPbBr3 takes up hydrogen.
 
     python examples/perovskite_model.py [--crystals 1500] [--epochs 15] [--output perovskite_model.png]
 
-Every crystal is a 2 x 2 x 2 supercell of the cubic perovskite, as wide as chance wants, with some of its caesium and
-bromine missing and all atoms displaced. Its label is computed here: the logarithm of Widom's insertion factor of
-hydrogen at 300 K, which the Henry coefficient is proportional to, by a Lennard-Jones grid (`pg_tf.lennard_jones`, UFF)
-and `pg_tf.adsorption`. The network sees 16^3 voxels of density in three element channels,
-moved and turned anew in every epoch by the symmetry of the lattice, which leaves the label as it is; its convolutions
-go on through the faces. Beside it, on the same test crystals: the mean of the labels, and fits to the volume and the
-numbers of atoms, which say nothing of where the atoms are. Some minutes on two cores.
+Every crystal is a 2 x 2 x 2 supercell of the cubic perovskite with a random lattice constant, some of its caesium and
+bromine missing and all atoms displaced. Its label is computed here, from a Lennard-Jones grid (`pg_tf.lennard_jones`,
+UFF) and `pg_tf.adsorption`: the logarithm of Widom's insertion factor of hydrogen at 300 K, to which the Henry
+coefficient is proportional. The network sees 16^3 voxels of density in three element channels. In every epoch the
+crystals are shifted and turned anew by symmetries of the lattice, which leaves the label as it is, and the convolutions
+are padded with what lies beyond the periodic faces. The baselines, on the same test crystals, are the mean of the
+labels, and fits to the volume and the numbers of atoms, which do not see where the atoms are. Takes some
+minutes on two cores.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ def network(labels: np.ndarray, steps: int) -> keras.Model:
     return model
 
 
-def rivals(train: list[Structure], labels: np.ndarray, test: list[Structure]) -> dict[str, np.ndarray]:
-    """Predictions for the test crystals that need no network."""
+def baselines(train: list[Structure], labels: np.ndarray, test: list[Structure]) -> dict[str, np.ndarray]:
+    """Predictions for the test crystals without a network."""
 
     def quantities(structures: list[Structure], counted: tuple[int, ...]) -> np.ndarray:
         counts = np.array([[np.sum(s.atomic_numbers == z) for z in counted] for s in structures])
@@ -159,7 +160,7 @@ def main() -> None:
         verbose=2,
         shuffle=False,
     )
-    predictions = rivals(train, train_labels, test)
+    predictions = baselines(train, train_labels, test)
     predictions["the network"] = model.predict(test_grids, verbose=0).ravel()
     print("mean absolute error, log10 units, of crystals that nothing was fitted to:")
     for name, values in predictions.items():

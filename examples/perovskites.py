@@ -3,8 +3,9 @@
 
     python examples/perovskites.py [--grid-size 48] [--output perovskites.png]
 
-An atom weighs its atomic number, so that a grid holds electrons: blunt ones, all atoms as wide as one another, but
-counted exactly. Two planes through each cell are drawn, the one with A and X (z = 0) and that with B and X (z = 1/2).
+An atom's weight is its atomic number, so that a grid sums to the number of electrons. Their shape is not real: all
+atoms are Gaussians of the same width. Two planes through each cell are drawn, the one with A and X (z = 0) and that
+with B and X (z = 1/2).
 """
 
 from __future__ import annotations

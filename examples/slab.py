@@ -4,8 +4,8 @@
     python examples/slab.py [--voxel 0.2] [--output slab.png]
 
 The cell is hexagonal: voxels lie along its vectors, and the images of the atoms are summed in the plane only. The
-energy is that of UFF's Lennard-Jones terms, which know nothing of a metal's electrons: the places are what it shows,
-not how strongly xenon sticks. Needs ASE: pip install 'pg_tf[crystals]'.
+energy is that of UFF's Lennard-Jones terms, which leave out a metal's electrons: it shows where xenon sits, not how
+strongly it is bound. Needs ASE: pip install 'pg_tf[crystals]'.
 """
 
 from __future__ import annotations

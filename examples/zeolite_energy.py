@@ -46,7 +46,7 @@ def main(
     print(f"heat of adsorption            {float(adsorption.isosteric_heat(energy, temperature)):.2f} kJ/mol")
     print(f"helium void fraction          {float(adsorption.void_fraction(helium)):.3f}")
     draw(structure, options, probe, temperature).write_html(picture, include_plotlyjs=True)
-    print(f"{picture}: the atoms, and around the places where a molecule of {probe} is most likely a surface")
+    print(f"{picture}: the atoms, and a surface around the places where a molecule of {probe} is most likely")
 
 
 def draw(structure: pg_tf.structures.Structure, options: dict[str, Any], probe: str, temperature: float) -> Any:

@@ -21,14 +21,14 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a run over two molecules, of a case of each kind: here, in workers, without rivals."""
+    """Results of a run over two molecules, of a case of each kind: here, in workers, without the packages."""
     folder = tmp_path_factory.mktemp("bench")
     rng = np.random.default_rng(0)
     elements = np.array([6, 1, 8, 7, 9])
     np.savez(folder / "two.npz", pos=rng.normal(size=(5, 3)) * 2, offsets=[0, 3, 5], z=elements)
-    cases = ["floor", "study", "rivals", "gradient", "layouts", "batches", "protein", "pipeline"]
+    cases = ["floor", "study", "packages", "gradient", "layouts", "batches", "protein", "pipeline"]
     command = [sys.executable, "-m", "benchmarks", "--scale", "smoke", "--data", str(folder / "two.npz")]
-    command += ["--output", str(folder), "--rivals", str(folder / "none"), "--cases", *cases]
+    command += ["--output", str(folder), "--baselines", str(folder / "none"), "--cases", *cases]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert process.returncode == 0, process.stderr[-4000:]
     return folder
@@ -73,9 +73,9 @@ def test_baselines_compute_the_same_grids_as_the_op(results: Any) -> None:
     assert max(errors.values()) < 1e-5, errors  # float32 factors of plain code, not the op's 2e-6
 
 
-def test_missing_rivals_are_reported_with_the_reason(results: Any) -> None:
-    notes = results["tables"]["rivals"]["notes"]
-    assert results["tables"]["rivals"]["rows"] == []
+def test_missing_packages_are_reported_with_the_reason(results: Any) -> None:
+    notes = results["tables"]["packages"]["notes"]
+    assert results["tables"]["packages"]["rows"] == []
     for name in ("libmolgrid", "JAX einsum", "moleculekit", "PyUUL"):
         assert any(note.startswith(f"{name}: not measured: not installed") for note in notes), notes
 
@@ -85,6 +85,21 @@ def test_markdown_and_charts_are_written(output: Path) -> None:
     assert "| grid | channels |" in text
     for chart in ("overview", "rates", "sigma", "paper", "floor", "batches"):
         assert (output / f"{chart}.png").stat().st_size > 1000, chart
+
+
+def test_aliases_of_options_and_cases_mean_the_same() -> None:
+    script = (
+        "import sys, json; from benchmarks.__main__ import _parser;"
+        "print(json.dumps(vars(_parser().parse_args(sys.argv[1:])), default=str))"
+    )
+    names = ["--cases", "packages", "--baselines", "there", "--install-baselines", "PyUUL"]
+    aliases = ["--cases", "rivals", "--rivals", "there", "--install-rivals", "PyUUL"]
+    parsed = [
+        subprocess.run([sys.executable, "-c", script, *options], cwd=ROOT, capture_output=True, text=True, check=True)
+        for options in (names, aliases)
+    ]
+    assert json.loads(parsed[0].stdout) == json.loads(parsed[1].stdout)
+    assert json.loads(parsed[1].stdout)["install"] == ["PyUUL"]
 
 
 def test_file_without_elements_is_an_error_that_says_what_is_missing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ A new case is a module here and its name in CASES.
 CASES = (
     "floor",
     "study",
-    "rivals",
+    "packages",
     "gradient",
     "layouts",
     "batches",
@@ -20,6 +20,9 @@ CASES = (
     "crystals",
     "inversion",
 )
+
+# Other names of cases that the command line takes.
+ALIASES = {"rivals": "packages"}
 
 # Those that --quick leaves out unless they are named: they take as long as all others.
 LONG = ("scaling", "formats", "crystals")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks import inversion
+from benchmarks.inversion.methods import METHODS
+from benchmarks.inversion.scoring import EXACT, measure
+from benchmarks.inversion.table import LEGEND
+from benchmarks.inversion.targets import QUICK, TARGETS
 from benchmarks.settings import Settings, Table
 from benchmarks.workload import ELEMENTS, Workload
 from pg_tf.datasets import Molecules
 from pg_tf.elements import atomic_number
 
 _BATCH = 64
-
-# It takes a second a molecule.
-_RIVAL_MOLECULES = 4
+# The baseline takes a second a molecule.
+_BASELINE_MOLECULES = 4
 
 
 def run(settings: Settings) -> dict[str, Table]:
     molecules = _molecules(settings.workload)[: settings.scale.inverted]
     rows = []
-    for case in inversion.TARGETS if settings.scale.inverted > _BATCH else inversion.QUICK:
-        for method in inversion.METHODS:
-            chosen = molecules if method == "pg_tf" else molecules[:_RIVAL_MOLECULES]
-            row = inversion.measure(case, method, chosen, _BATCH)
+    for case in TARGETS if settings.scale.inverted > _BATCH else QUICK:
+        for method in METHODS:
+            chosen = molecules if method == "pg_tf" else molecules[:_BASELINE_MOLECULES]
+            row = measure(case, method, chosen, _BATCH)
             rows.append(
                 {
                     "grid": case.grid_size,
@@ -39,10 +41,8 @@ def run(settings: Settings) -> dict[str, Table]:
                     "ms/molecule": row["ms_per_molecule"],
                 }
             )
-    notes = [inversion.LEGEND.splitlines()[-2] + " " + inversion.LEGEND.splitlines()[-1]]
-    notes.append(
-        f"exact: right in number, channels and coordinates, to {inversion.EXACT} Å; batches of {_BATCH}; all cores"
-    )
+    notes = [LEGEND.splitlines()[-2] + " " + LEGEND.splitlines()[-1]]
+    notes.append(f"exact: right in number, channels and coordinates, to {EXACT} Å; batches of {_BATCH}; all cores")
     return {"inversion": Table("Grids back to atoms", rows, notes)}
 
 

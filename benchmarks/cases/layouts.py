@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks import op
+from benchmarks.baselines.floor import Floor
 from benchmarks.measure import timed
-from benchmarks.native import Floor
 from benchmarks.settings import Settings, Table
 from benchmarks.workload import ELEMENTS
 

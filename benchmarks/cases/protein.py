@@ -8,8 +8,8 @@ import numpy as np
 
 import pg_tf
 from benchmarks import op
+from benchmarks.baselines.floor import Floor
 from benchmarks.measure import timed
-from benchmarks.native import Floor
 from benchmarks.settings import Settings, Table
 from benchmarks.workload import Workload, globule
 

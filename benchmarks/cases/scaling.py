@@ -1,7 +1,7 @@
 """What feeding an accelerator costs: the CPU time of a training's input pipeline, step by step, and of the data service
 over loopback. docs/scaling.md says how many cores and how much network follow.
 
-CPU time, not time: that is what the number of cores follows from, and what other programs on the machine change least.
+Measured is CPU time: the number of cores that are needed follows from it, and other programs disturb it least.
 """
 
 from __future__ import annotations

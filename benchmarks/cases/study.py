@@ -1,23 +1,26 @@
-"""The study of the ParticleGrid paper (Fig. 3-5) again: grid sizes, spreads, and what each idea is worth."""
+"""The study of the ParticleGrid paper (Fig. 3-5) again: grid sizes, sigmas, and what each idea is worth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import baselines, op
+from benchmarks import exact, op
+from benchmarks.baselines import handwritten
 from benchmarks.measure import timed
 from benchmarks.settings import Settings, Table
 
 OP = "pg_tf"
 # How many times as fast as these the paper says that ParticleGrid is.
-PAPER = {baselines.NUMPY: 9000.0, baselines.NUMBA: 79.5, baselines.PLAIN: 14.0}
+PAPER = {handwritten.NUMPY: 9000.0, handwritten.NUMBA: 79.5, handwritten.PLAIN: 14.0}
 
-_BASELINES = "paper: what it says of ParticleGrid beside baselines of its own; ours are benchmarks/baselines.py and .cc"
+_BASELINES = (
+    "paper: what it says of ParticleGrid beside baselines of its own; ours are in benchmarks/baselines/handwritten"
+)
 
 
 def run(settings: Settings) -> dict[str, Table]:
-    found, missing = baselines.all_baselines(settings.build)
+    found, missing = handwritten.available(settings.build)
     names = [name for name in _ORDER if name in found]
     errors = _errors(settings, {name: found[name] for name in names})  # first: Numba compiles when it is first called
     some = settings.workload.typical(settings.scale.slow_molecules)
@@ -27,7 +30,7 @@ def run(settings: Settings) -> dict[str, Table]:
         for extent in settings.scale.study_extents:
             batch = some.repeat(op.batch_size(extent))
             works: dict[str, tuple[Callable[[], object], int]] = {
-                name: (baselines.over(some, found[name], sigma, extent, len(batch)), len(some)) for name in names
+                name: (handwritten.over(some, found[name], sigma, extent, len(batch)), len(some)) for name in names
             }
             works[OP] = (op.raw(batch, extent, sigma=sigma), len(batch))
             label = f"study, sigma {sigma}, {extent}^3"
@@ -47,26 +50,26 @@ def run(settings: Settings) -> dict[str, Table]:
 
 
 _ORDER = (
-    baselines.NUMBA,
-    baselines.NUMPY,
-    baselines.EINSUM,
-    baselines.PLAIN,
-    baselines.SPARSE,
-    baselines.SIMD,
-    baselines.BOTH,
-    baselines.SEPARABLE,
+    handwritten.NUMBA,
+    handwritten.NUMPY,
+    handwritten.EINSUM,
+    handwritten.PLAIN,
+    handwritten.SPARSE,
+    handwritten.SIMD,
+    handwritten.BOTH,
+    handwritten.SEPARABLE,
 )
 
 
-def _errors(settings: Settings, found: dict[str, baselines.Voxelize]) -> Table:
+def _errors(settings: Settings, found: dict[str, handwritten.Voxelize]) -> Table:
     extent = settings.scale.study_extents[0]
     one = settings.workload.typical(1)
     rows = []
     for sigma in settings.scale.study_sigmas:
         own = op.raw(one, extent, sigma=sigma)()
         origin, edges = one.boxes()
-        expected = baselines.truth(one.molecules()[0], sigma, origin[0], float(edges[0]), extent)
-        errors = {name: baselines.check(one, voxelize, sigma, extent) for name, voxelize in found.items()}
-        errors[OP] = baselines.error_of(own.numpy()[0, 0], expected)  # type: ignore[attr-defined]
+        expected = exact.grid(one.molecules()[0], sigma, origin[0], float(edges[0]), extent)
+        errors = {name: handwritten.check(one, voxelize, sigma, extent) for name, voxelize in found.items()}
+        errors[OP] = exact.error_of(own.numpy()[0, 0], expected)  # type: ignore[attr-defined]
         rows.append({"sigma": sigma, "grid": extent, **errors})
     return Table("Largest error, of the largest voxel of the float64 grid", rows)

@@ -1,4 +1,4 @@
-"""More cores."""
+"""The op with more than one thread."""
 
 from __future__ import annotations
 

@@ -15,17 +15,7 @@ from scipy.spatial import KDTree
 
 from pg_tf.elements import SYMBOLS, atomic_number
 from pg_tf.plot import meshes
-
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-INK, MUTED, RULE = "#1f2933", "#66727f", "#e4e8ec"
-# Okabe and Ito's colours, which the colour-blind can tell apart: https://jfly.uni-koeln.de/color
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f")
-# After Corey, Pauling and Koltun, a little muted; the rest of the elements are pink, as is the custom.
-ELEMENT_COLOURS = {
-    "H": "#d9dde1", "B": "#f2a58e", "C": "#4a4f57", "N": "#3657d6", "O": "#d8322b", "F": "#6fb944",
-    "Si": "#c9a86a", "P": "#e8862e", "S": "#e3c02c", "Cl": "#22a33a", "Br": "#9b3524", "I": "#7b2fa0",
-}  # fmt: skip
-OTHER_COLOUR = "#d67ab1"
+from pg_tf.plot.style import ELEMENT_COLOURS, FONT, INK, OTHER_COLOUR, PALETTE
 
 _LIGHT = {
     "lighting": {"ambient": 0.62, "diffuse": 0.6, "specular": 0.22, "roughness": 0.45, "fresnel": 0.08},
@@ -34,7 +24,7 @@ _LIGHT = {
 
 
 def scene(traces: list[Any], seen: npt.NDArray[np.float64]) -> go.Figure:
-    """A 3D figure that shows the points `seen`, `[N, 3]`, from where they spread widest."""
+    """A 3D figure, seen from the side where the points `seen`, `[N, 3]`, cover most of the picture."""
     corners = np.array([[(np.nanmin(t[d]), np.nanmax(t[d])) for d in "xyz"] for t in traces if len(t["x"])])
     corners = corners.reshape(-1, 3, 2)
     low, high = corners[..., 0].min(axis=0, initial=np.inf), corners[..., 1].max(axis=0, initial=-np.inf)
@@ -77,6 +67,7 @@ def scene(traces: list[Any], seen: npt.NDArray[np.float64]) -> go.Figure:
 def checked_atoms(
     atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Atomic numbers `[A]` and coordinates `[A, 3]` without padding, from numbers or symbols; ValueError if wrong."""
     given = np.asarray(atomic_numbers)
     if given.dtype.kind in "US":
         given = np.array([atomic_number(str(symbol)) for symbol in given])
@@ -89,6 +80,7 @@ def checked_atoms(
 
 
 def checked_box(box: Sequence[npt.ArrayLike]) -> tuple[npt.NDArray[np.float64], ...]:
+    """Origin `[3]`, lengths `[3]` and rotation `[3, 3]` of the box of one molecule; ValueError if it is of more."""
     origin, lengths, *rest = (None if part is None else np.asarray(part, np.float64) for part in box)
     for name, part in (("origin", origin), ("lengths", lengths)):
         if part is None or part.shape != (3,):
@@ -103,6 +95,7 @@ def checked_box(box: Sequence[npt.ArrayLike]) -> tuple[npt.NDArray[np.float64], 
 
 
 def atoms(numbers: npt.NDArray[np.int64], xyz: npt.NDArray[np.float64]) -> list[Any]:
+    """Balls and sticks, one trace for each element."""
     table = Chem.GetPeriodicTable()
     radius = np.array([table.GetRcovalent(int(number)) for number in numbers])
     # Bonded: closer than the sum of the covalent radii plus 0.45 Å, as in Open Babel.
@@ -143,6 +136,7 @@ def surfaces(
     level: float,
     max_side: int,
 ) -> list[Any]:
+    """One surface for each channel that holds anything; arguments as of `pg_tf.plot.grid`."""
     values = np.asarray(grid, np.float64)
     if values.ndim == 3:
         values = values[None]
@@ -189,6 +183,7 @@ def outline(origin: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64]) -
 
 
 def crosses(centres: npt.NDArray[np.float64], notes: Sequence[str], name: str, colour: str) -> Any:
+    """A cross at each of `centres`, `[N, 3]`, that shows its note beside the pointer."""
     # Lines long enough to stick out of the balls, which would hide a marker.
     arms = np.concatenate([[arm, -arm, np.full(3, np.nan)] for arm in 0.42 * np.eye(3)])
     return go.Scatter3d(

@@ -1,10 +1,10 @@
-"""A rival's way from a grid to atoms, written anew: threshold, strict maxima, L-BFGS.
+"""VoxMol's way from a grid to atoms, written anew: threshold, strict maxima, L-BFGS.
 
-It does what VoxMol does (Pinheiro et al., 3D molecule generation by denoising voxel grids, NeurIPS 2023,
-arXiv:2306.07473): voxels below a quarter of a lone atom's peak are put to zero, voxels above all their 26 neighbours
-are atoms, and L-BFGS moves all atoms to the least squared error. The optimiser is SciPy's; this package's op and its
-gradient are inside, in float64, which is more than the rival has. VoxMol's own grids have a channel for each
-element and voxels of 0.25 Å, where strict maxima do well.
+VoxMol (Pinheiro et al., 3D molecule generation by denoising voxel grids, NeurIPS 2023, arXiv:2306.07473) puts voxels
+below a quarter of a lone atom's peak to zero, takes each voxel above all its 26 neighbours for an atom, and moves all
+atoms by L-BFGS to the least squared error. Here the optimiser is SciPy's and the grids are pg_tf's, with exact
+gradients in float64, which VoxMol does not have. VoxMol's own grids have a channel for each element and voxels of
+0.25 Å, where strict maxima do well.
 """
 
 from __future__ import annotations

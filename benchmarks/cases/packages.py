@@ -1,4 +1,4 @@
-"""Voxelizers of the Python registry, at equal width of the Gaussians and in equal boxes."""
+"""Published voxelizers, with Gaussians of the same width and in the same boxes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import baselines, op
+from benchmarks import exact, op
+from benchmarks.baselines.packages.catalogue import PACKAGES
+from benchmarks.baselines.packages.environment import python_of, why_not
 from benchmarks.measure import timed
 from benchmarks.remote import Worker, WorkerFailed
-from benchmarks.rivals import RIVALS
-from benchmarks.rivals.environment import python_of, why_not
 from benchmarks.settings import Settings, Table
 from benchmarks.workload import SIGMA, Workload
 
@@ -21,7 +21,7 @@ _MOLECULES = 8
 
 def run(settings: Settings) -> dict[str, Table]:
     some = settings.workload.typical(_MOLECULES)
-    path, extents = settings.output / "workload.npz", settings.scale.rival_extents
+    path, extents = settings.output / "workload.npz", settings.scale.package_extents
     some.save(path)
     notes = [f"{len(some)} molecules of {some.atoms.min()} to {some.atoms.max()} atoms, sigma {SIGMA} Å, one thread"]
     notes.append("pg_tf is the op, called directly")
@@ -29,8 +29,8 @@ def run(settings: Settings) -> dict[str, Table]:
     shapes: list[dict[str, Any]] = []
     with contextlib.ExitStack() as stack:
         workers: dict[str, Worker] = {}
-        for name, rival in RIVALS.items():
-            grid = settings.output / f"{rival.module}.npy"
+        for name, package in PACKAGES.items():
+            grid = settings.output / f"{package.module}.npy"
             grid.unlink(missing_ok=True)
             task = {
                 "workload": str(path),
@@ -39,12 +39,12 @@ def run(settings: Settings) -> dict[str, Table]:
                 "sigma": SIGMA,
                 "grid": str(grid),
             }
-            reason = why_not(settings.rivals, name)
+            reason = why_not(settings.packages, name)
             if reason is None:
                 try:
-                    python = python_of(settings.rivals)
-                    workers[name] = stack.enter_context(Worker(f"rivals.{rival.module}", task, python))
-                    shapes.append({"rival": name, **_compared(some, np.load(grid)), "computes": rival.computes})
+                    python = python_of(settings.packages)
+                    workers[name] = stack.enter_context(Worker(f"baselines.packages.{package.module}", task, python))
+                    shapes.append({"voxelizer": name, **_compared(some, np.load(grid)), "computes": package.computes})
                     notes.append(f"{name} {workers[name].about['version']}")
                 except WorkerFailed as failure:
                     reason = str(failure)
@@ -54,7 +54,7 @@ def run(settings: Settings) -> dict[str, Table]:
             batch = some.repeat(op.batch_size(extent))
             runs = {name: worker.timed(str(extent)) for name, worker in workers.items()}
             runs[OP] = timed(op.raw(batch, extent))
-            times = settings.measure(f"rivals, {extent}^3", runs)
+            times = settings.measure(f"packages, {extent}^3", runs)
             done = {name: worker.about.get("molecules", len(some)) for name, worker in workers.items()}
             done[OP] = len(batch)
             rate = {name: done[name] / times[name].best for name in (*workers, OP)}
@@ -63,8 +63,8 @@ def run(settings: Settings) -> dict[str, Table]:
                 for name in rate
             ]
     return {
-        "rivals": Table("Rivals of the Python registry, 1 channel", rows, notes),
-        "rival_grids": Table(
+        "packages": Table("Published voxelizers, 1 channel", rows, notes),
+        "package_grids": Table(
             "What they compute, beside the exact integrals: the mass of a molecule's grid, its correlation", shapes
         ),
     }
@@ -75,6 +75,6 @@ def _compared(some: Workload, grid: Any) -> dict[str, Any]:
     origin, edges = some.boxes()
     correlation: float | str = "another box"
     if len(set(grid.shape)) == 1 and grid.shape[0] > 1:
-        exact = baselines.truth(some.molecules()[0], SIGMA, origin[0], float(edges[0]), len(grid))
-        correlation = float(np.corrcoef(exact.ravel(), grid.ravel())[0, 1])
+        expected = exact.grid(some.molecules()[0], SIGMA, origin[0], float(edges[0]), len(grid))
+        correlation = float(np.corrcoef(expected.ravel(), grid.ravel())[0, 1])
     return {"mass / atoms": float(grid.sum() / some.atoms[0]), "correlation": correlation}

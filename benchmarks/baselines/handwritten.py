@@ -1,8 +1,9 @@
-"""What pg_tf is measured against in this process: voxelizers of this project's own writing, from what one writes first
-to what the ParticleGrid paper did. All compute Eq. 1-5 of the paper with float32 grids."""
+"""Voxelizers that this project wrote to measure itself against, from what one writes first to what the ParticleGrid
+paper did. All compute Eq. 1-5 of the paper with float32 grids, in this process."""
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
-from benchmarks.native import PLAIN_FLAGS, SIMD_FLAGS, Voxelize, compile_library, voxelizer
+from benchmarks import exact
+from benchmarks.native import PLAIN_FLAGS, SIMD_FLAGS, compile_library
 from benchmarks.workload import Workload
 
 Grid = npt.NDArray[np.float32]
+# Takes coordinates [A, 3], sigma, the origin [3] and the edge of the cubic box, and fills the grid [n, n, n].
+Voxelize = Callable[[npt.NDArray[np.float32], float, npt.NDArray[np.float32], float, Grid], None]
 
 NUMPY, NUMBA, EINSUM = "NumPy, a pass an atom", "Numba, Eq. 2 at every voxel", "NumPy einsum of factors"
 PLAIN, SPARSE, SIMD, BOTH, SEPARABLE = (
@@ -28,8 +31,8 @@ PLAIN, SPARSE, SIMD, BOTH, SEPARABLE = (
 )
 
 
-def all_baselines(folder: Path) -> tuple[dict[str, Voxelize], dict[str, str]]:
-    """The baselines that this machine can run, and why not for those it cannot.
+def available(folder: Path) -> tuple[dict[str, Voxelize], dict[str, str]]:
+    """The voxelizers that this machine can run, and why not for those it cannot.
 
     Args:
       folder: where the C++ ones are compiled to.
@@ -41,39 +44,20 @@ def all_baselines(folder: Path) -> tuple[dict[str, Voxelize], dict[str, str]]:
     except ImportError as error:
         missing[NUMBA] = str(error)
     try:
-        plain = compile_library("baselines.cc", folder / "baselines_plain.so", PLAIN_FLAGS)
-        simd = compile_library("baselines.cc", folder / "baselines_simd.so", (*SIMD_FLAGS, "-DVECTOR_ERF"))
-        found[PLAIN], found[SPARSE] = voxelizer(plain, "dense"), voxelizer(plain, "sparse")
-        found[SIMD], found[BOTH] = voxelizer(simd, "dense"), voxelizer(simd, "sparse")
-        found[SEPARABLE] = voxelizer(simd, "separable")
+        source = Path(__file__).with_suffix(".cc")
+        plain = compile_library(source, folder / "handwritten_plain.so", PLAIN_FLAGS)
+        simd = compile_library(source, folder / "handwritten_simd.so", (*SIMD_FLAGS, "-DVECTOR_ERF"))
+        found[PLAIN], found[SPARSE] = _compiled(plain, "dense"), _compiled(plain, "sparse")
+        found[SIMD], found[BOTH] = _compiled(simd, "dense"), _compiled(simd, "sparse")
+        found[SEPARABLE] = _compiled(simd, "separable")
     except RuntimeError as error:
         missing["C++"] = str(error)
     return found, missing
 
 
-def factors(coords: npt.NDArray[Any], sigma: float, origin: npt.NDArray[Any], edge: float, extent: int) -> Any:
-    """`[3, A, extent]`, float64: the part of each atom's Gaussian between neighbouring voxel edges of each axis."""
-    edges = origin.astype(np.float64)[:, None] + edge * np.arange(extent + 1) / extent
-    scaled = (edges[:, None, :] - coords.T[:, :, None]) / sigma
-    low, high = scaled[..., :-1], scaled[..., 1:]
-    # Differences of the small tails, not of numbers close to one.
-    return np.where(low + high > 0, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low))
-
-
-def truth(coords: npt.NDArray[Any], sigma: float, origin: npt.NDArray[Any], edge: float, extent: int) -> Any:
-    """The grid in float64, `[extent, extent, extent]`."""
-    return np.einsum("ax,ay,az->xyz", *factors(coords, sigma, origin, edge, extent), optimize=True)
-
-
-def error_of(grid: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
-    """Largest deviation, of the largest expected voxel; infinite where something is not finite."""
-    deviation = np.abs(grid.astype(np.float64) - expected).max()
-    return float(deviation / np.abs(expected).max()) if np.isfinite(deviation) else math.inf
-
-
 def numpy_pass_per_atom(coords: Any, sigma: float, origin: Any, edge: float, grid: Grid) -> None:
     """One dense NumPy pass an atom: what one would write first."""
-    x, y, z = factors(coords, sigma, origin, edge, len(grid)).astype(np.float32)
+    x, y, z = exact.factors(coords, sigma, origin, edge, len(grid)).astype(np.float32)
     grid.fill(0)
     for a in range(len(coords)):
         grid += x[a, :, None, None] * y[a, :, None] * z[a]
@@ -81,7 +65,7 @@ def numpy_pass_per_atom(coords: Any, sigma: float, origin: Any, edge: float, gri
 
 def numpy_einsum(coords: Any, sigma: float, origin: Any, edge: float, grid: Grid) -> None:
     """All atoms in one contraction, a matrix product at its heart."""
-    x, y, z = factors(coords, sigma, origin, edge, len(grid)).astype(np.float32)
+    x, y, z = exact.factors(coords, sigma, origin, edge, len(grid)).astype(np.float32)
     np.einsum("ax,ay,az->xyz", x, y, z, optimize=True, out=grid)
 
 
@@ -117,9 +101,31 @@ def numba_naive() -> Voxelize:
     return voxelize
 
 
+def _compiled(library: ctypes.CDLL, name: str) -> Voxelize:
+    """A function of handwritten.cc."""
+    function = library[name]
+    function.restype = None
+    function.argtypes = [
+        np.ctypeslib.ndpointer(np.float32, ndim=2, flags="C"),
+        ctypes.c_int64,
+        ctypes.c_float,
+        np.ctypeslib.ndpointer(np.float32, ndim=1, flags="C"),
+        ctypes.c_float,
+        ctypes.c_int,
+        np.ctypeslib.ndpointer(np.float32, ndim=3, flags="C"),
+    ]
+
+    def voxelize(
+        coords: npt.NDArray[np.float32], sigma: float, origin: npt.NDArray[np.float32], edge: float, grid: Grid
+    ) -> None:
+        function(coords, len(coords), sigma, origin, edge, len(grid), grid)
+
+    return voxelize
+
+
 def over(workload: Workload, voxelize: Voxelize, sigma: float, extent: int, grids: int) -> Callable[[], None]:
-    """A function that voxelizes each molecule of `workload` in its box, into one after another of `grids` grids: as a
-    batch is, not all into the same place."""
+    """A function that voxelizes each molecule of `workload` in its box. They go to one after another of `grids` grids,
+    as those of a batch do, and not all to the same place in memory."""
     origin, edges = workload.boxes()
     molecules = [np.ascontiguousarray(coords) for coords in workload.molecules()]
     batch = np.ones((grids, extent, extent, extent), np.float32)
@@ -138,4 +144,4 @@ def check(workload: Workload, voxelize: Voxelize, sigma: float, extent: int) -> 
     coords, edge = workload.molecules()[0], float(edges[0])
     grid = np.zeros((extent,) * 3, np.float32)
     voxelize(coords, sigma, origin[0], edge, grid)
-    return error_of(grid, truth(coords, sigma, origin[0], edge, extent))
+    return exact.error_of(grid, exact.grid(coords, sigma, origin[0], edge, extent))
