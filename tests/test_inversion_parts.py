@@ -82,6 +82,17 @@ def test_descent_ends_at_the_truth_with_everything_free(coords, rng):
         np.testing.assert_allclose(getattr(fit.atoms, name), getattr(truth, name), atol=1e-9)
 
 
+def test_descent_leaves_its_start_as_it_was(coords, rng):
+    problem, truth = problem_of(coords, background="linear")
+    shifted = truth.coords + rng.normal(scale=0.1, size=truth.coords.shape)
+    start = dataclasses.replace(truth, coords=shifted, sigma=np.full(2, 0.45), scale=np.full(2, 1.1))
+    before = {field.name: getattr(start, field.name).copy() for field in dataclasses.fields(start)}
+    fit = refine(problem, start, Free(sigma=True, scale=True), max_steps=50)
+    for name, value in before.items():
+        np.testing.assert_array_equal(getattr(start, name), value)
+        assert name == "present" or not np.array_equal(getattr(fit.atoms, name), value)
+
+
 def test_sharpened_noise_is_as_predicted(rng):
     shape, lengths = (16, 16, 16), np.full((2, 3), 7.0)
     noise = np.array([0.001, 0.01])

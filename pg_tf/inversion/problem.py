@@ -56,21 +56,21 @@ class Atoms:
         size = max(found.present.shape[1], self.present.shape[1])
         result, found = self.padded(size), found.padded(size)
         for field in dataclasses.fields(self):
-            value = getattr(result, field.name).copy()
-            value[rows] = getattr(found, field.name)
-            object.__setattr__(result, field.name, value)
+            getattr(result, field.name)[rows] = getattr(found, field.name)
         return result
 
     def padded(self, size: int) -> Atoms:
-        """With room for `size` atoms; those present come first."""
+        """A copy with room for `size` atoms; those present come first. It shares no array with this one."""
         order = np.argsort(~self.present, axis=1, kind="stable")
         coords = np.take_along_axis(self.coords, order[:, :, np.newaxis], axis=1)[:, :size]
         present = np.take_along_axis(self.present, order, axis=1)[:, :size]
         missing = max(size - coords.shape[1], 0)
-        return dataclasses.replace(
-            self,
-            coords=np.pad(coords, [(0, 0), (0, missing), (0, 0)]),
-            present=np.pad(present, [(0, 0), (0, missing)]),
+        return Atoms(
+            np.pad(coords, [(0, 0), (0, missing), (0, 0)]),
+            np.pad(present, [(0, 0), (0, missing)]),
+            self.sigma.copy(),
+            self.scale.copy(),
+            self.background.copy(),
         )
 
 

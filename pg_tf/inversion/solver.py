@@ -127,7 +127,7 @@ def solve(
     doubtful = np.flatnonzero(~solution.explained & (counts >= 0) & (given < 0))
     if len(doubtful) and options.max_repairs and not problem.space.closed:
         part, again = problem[doubtful], solution[doubtful]
-        further = sharpener_of(part, start[doubtful], doubtful, _REACH)
+        further = sharpener_of(part, fit.atoms[doubtful], doubtful, _REACH)
         _repair(part, further, again, np.full(len(doubtful), -1), options)
         solution.put(doubtful[again.explained], again[np.flatnonzero(again.explained)])
     solution.explained &= (given < 0) | (solution.atoms.counts == given)
