@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.inversion.factors import Array, axis_factors
+from pg_tf.inversion.columns import Array
+from pg_tf.inversion.factors import axis_factors
 
 # What the spectrum of the sharpened Gaussian has fallen to where the voxels end it; higher is sharper and rings more.
 # The same where the noise is as strong as the signal: the ridge ends that softly, so it may be higher.

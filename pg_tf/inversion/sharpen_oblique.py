@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from pg_tf.inversion.factors import Array
+from pg_tf.inversion.columns import Array
 from pg_tf.inversion.sharpen import density, powers, ridge
-from pg_tf.inversion.space import waves
+from pg_tf.inversion.waves import waves
 
 # How far the grid is continued beyond open faces, in sigma: an atom at one face must not be seen at the other.
 _MARGIN = 4.0
