@@ -11,7 +11,7 @@ from pg_tf.inversion.noise import is_white, noise_level, residual_noise
 from pg_tf.inversion.orthogonal import Orthogonal
 from pg_tf.inversion.peaks import persistent_peaks
 from pg_tf.inversion.problem import Atoms, Problem
-from pg_tf.inversion.sharpen import SeparableSharpener
+from pg_tf.inversion.sharpen_orthogonal import SeparableSharpener
 from tests.tolerances import NUMERIC_GRADIENT
 
 

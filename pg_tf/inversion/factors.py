@@ -21,6 +21,9 @@ REACH = 8.6
 # A Gaussian wider than so many periods of its axis is even once its images are summed, to the last bit of float64.
 WIDEST_PERIODS = 1.4
 
+# The compiled op refuses a sigma below this part of the edge of an oblique voxel.
+LEAST_SIGMA = 1 / 12
+
 
 class AxisFactors(NamedTuple):
     """Of every atom on one axis: `[K, A, n]` each.
@@ -42,7 +45,7 @@ def axis_factors(position: Array, sigma: Array, length: Array, extent: int, peri
     sigma: `[K]` or `[K, A]`, Å.
     length: `[K]`, of the axis, Å.
     extent: voxels of the axis.
-    periodic: whether the axis closes to a circle; the images of the atoms are summed then.
+    periodic: whether the axis is periodic; the images of the atoms are summed then.
     """
     sigma, length = of_atoms(sigma), length[:, np.newaxis]
     edges = np.arange(extent + 1) / extent * length[:, :, np.newaxis]

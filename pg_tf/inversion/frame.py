@@ -14,15 +14,13 @@ from pg_tf import boxes, cells
 from pg_tf._arguments import checked_periodic
 from pg_tf._atoms import AtomLayout
 from pg_tf.inversion.columns import Array
+from pg_tf.inversion.factors import LEAST_SIGMA
 from pg_tf.inversion.oblique import Oblique
 from pg_tf.inversion.orthogonal import Orthogonal
 from pg_tf.inversion.space import Space
 
 # Cosines of angles below this are right angles: over a hundred Å they move nothing by 1e-8 Å.
 _RIGHT_ANGLE = 1e-10
-
-# The compiled op refuses a sigma below this part of the edge of an oblique voxel.
-_LEAST_SIGMA = 1 / 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Frame:
         fill a structure evenly."""
         edges = np.linalg.norm(self.space.vectors, axis=2)
         longest = (edges / np.array(shape)).max(axis=1, initial=0)
-        if isinstance(self.space, Oblique) and (longest * _LEAST_SIGMA > sigma.min()).any():
+        if isinstance(self.space, Oblique) and (longest * LEAST_SIGMA > sigma.min()).any():
             bad = int(np.argmax(longest))
             raise ValueError(
                 f"sigma must be at least a twelfth of the edges of oblique voxels: molecule {bad} has an edge of "

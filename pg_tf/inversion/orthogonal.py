@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from pg_tf.inversion.columns import Array, Columns
 from pg_tf.inversion.factors import AxisFactors, SeparableColumns, axis_factors
-from pg_tf.inversion.sharpen import SeparableSharpener, Sharpener
+from pg_tf.inversion.sharpen import Sharpener
+from pg_tf.inversion.sharpen_orthogonal import SeparableSharpener
 from pg_tf.inversion.space import OPEN, Flags, Space
 from pg_tf.voxelization import voxelize
 
