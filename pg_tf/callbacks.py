@@ -39,8 +39,8 @@ class InversionMonitor(keras.callbacks.Callback):
       prefix: of the names.
       predict: `predict(model, inputs)` returns the grids, for models that return more than grids or need more than
         inputs.
-      **options: more arguments for `pg_tf.grid_to_coords`; max_repairs is 2 unless given: the grids of a network that
-        has learnt little could be repaired for ever.
+      **options: more arguments for `pg_tf.grid_to_coords`; max_repairs is 2 unless given, as repair takes long
+        and helps little where a network's grids are still far from any molecule.
 
     Raises:
       ValueError: if `every` is less than 1; at the end of an epoch, as `pg_tf.grid_to_coords`. A grid that is not

@@ -10,7 +10,9 @@ from scipy.optimize import least_squares
 
 import pg_tf
 from pg_tf.implicit import CoordinateLoss, GridToCoords, refine_coords
+from pg_tf.metrics import match_points
 from tests.reference import Case
+from tests.tolerances import INVERSION
 
 BOX = pg_tf.Box(np.float64([0, 0, 0]), np.float64([5.0, 5.5, 6.0]))
 SHAPE = (10, 11, 12)
@@ -39,16 +41,23 @@ def unexplained(rng):
     return grid + 0.05 * grid.max() * rng.normal(size=grid.shape)
 
 
+def optimum_of(model):
+    """The optimum near coordinates by SciPy's solver, for `model(coords)` - grid."""
+
+    def near(coords, grid):
+        def residual(x):
+            return np.ravel(model(x.reshape(-1, 3)) - grid)
+
+        result = least_squares(residual, np.ravel(coords), "3-point", xtol=1e-15, ftol=1e-15, gtol=1e-15)
+        return result.x.reshape(-1, 3)
+
+    return near
+
+
 def inverted(grid, sigma=SIGMA, weights=1.0):
     """The optimum near COORDS by a solver of another make, over a model of another make."""
-
     case = Case(COORDS, CHANNELS, np.full(4, weights), np.full(4, sigma), BOX.origin, BOX.lengths, SHAPE, 2)
-
-    def residual(x):
-        return (dataclasses.replace(case, coords=x.reshape(-1, 3)).grid() - grid).ravel()
-
-    result = least_squares(residual, COORDS.ravel(), "3-point", xtol=1e-15, ftol=1e-15, gtol=1e-15)
-    return result.x.reshape(-1, 3)
+    return optimum_of(lambda coords: dataclasses.replace(case, coords=coords).grid())(COORDS, grid)
 
 
 def implicit_gradient(upstream, grid, sigma=SIGMA, weights=1.0, **options):
@@ -155,6 +164,88 @@ def test_layouts_agree_in_a_graph_and_in_a_turned_box(data_format, rng):
     np.testing.assert_allclose(of_ragged[1], of_padded[1, :2], atol=OPTIMUM)
 
 
+TRICLINIC = np.float64([[3.2, 0.2, -0.1], [1.1, 3.0, 0.4], [-0.6, 0.9, 3.6]])
+PERIODIC = {
+    "orthorhombic box": {"box": (np.float64([1, 2, 3]), np.float64([3.0, 3.4, 3.8])), "periodic": True},
+    "slab": {"box": (np.float64([1, 2, 3]), np.float64([3.0, 3.4, 3.8])), "periodic": (True, False, True)},
+    "turned orthorhombic cell": {"cell": np.float64([[0, 3.0, 0], [-3.4, 0, 0], [0, 0, 3.8]])},
+    "triclinic cell": {"cell": TRICLINIC},
+    "triclinic slab": {"cell": TRICLINIC, "periodic": (True, True, False)},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "per_atom"),
+    [
+        ("orthorhombic box", False),
+        ("slab", True),
+        ("turned orthorhombic cell", False),
+        ("triclinic cell", True),
+        ("triclinic slab", False),
+    ],
+)
+def test_gradients_where_the_structure_repeats_are_those_of_inverting_again(name, per_atom, rng):
+    options = PERIODIC[name]
+    origin, lengths = options.get("box", (np.zeros(3), None))
+    vectors = options["cell"] if lengths is None else np.diag(lengths)
+    # Across a face, overlapping, and given as an image outside of the cell.
+    coords = origin + np.float64([[0.02, 0.4, 0.5], [0.24, 0.5, 0.6], [-0.5, 0.6, 0.3]]) @ vectors
+    channels = np.int32([0, 0, 1])
+    sigma = np.float64([0.5, 0.55, 0.6]) if per_atom else np.float64(0.55)
+    weights = np.float64([1.0, 1.1, 0.9]) if per_atom else np.float64(1.1)
+
+    def model(coords, sigma=sigma, weights=weights):
+        shape = {"num_channels": 2, "grid_shape": (6, 6, 7), "dtype": "float64"}
+        return pg_tf.voxelize(coords, channels, sigma=sigma, weights=weights, **shape, **options).numpy()
+
+    grid = model(coords)
+    grid = grid + 0.03 * grid.max() * rng.normal(size=grid.shape)
+    inputs = [tf.constant(value) for value in (grid, sigma, weights)]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        points = np.column_stack([channels, coords])
+        found = refine_coords(inputs[0], points, sigma=inputs[1], weights=inputs[2], **options)
+    expected = optimum_of(model)(coords, grid)
+    np.testing.assert_allclose(found, expected, atol=OPTIMUM)
+    upstream = rng.normal(size=coords.shape)
+    gradients = tape.gradient(found, inputs, tf.constant(upstream))
+
+    # All inputs change at once, each so much that its part counts.
+    change = [size * rng.normal(size=np.shape(value)) for size, value in zip((0.03, 1, 1), inputs, strict=True)]
+    parts = [np.sum(gradient * part) for gradient, part in zip(gradients, change, strict=True)]
+    assert np.abs(parts).min() > 0.01
+    ends = []
+    for step in (1e-3, -1e-3):
+        moved, *widths = (value + step * part for value, part in zip((grid, sigma, weights), change, strict=True))
+        ends.append(optimum_of(lambda x, v=widths: model(x, *v))(expected, moved))
+    moved = (upstream * (ends[0] - ends[1])).sum() / 2e-3
+    assert sum(parts) == pytest.approx(moved, rel=DIFFERENCES, abs=DIFFERENCES)
+
+
+def test_layer_reads_and_learns_from_the_grids_of_a_crystal(rng):
+    coords = np.float32([[0.1, 0.1, 0.9], [0.5, 0.5, 0.4]] @ TRICLINIC)[np.newaxis]
+    grid = pg_tf.voxelize(coords, cell=TRICLINIC, grid_shape=(12, 12, 14), sigma=SIGMA)
+    layer = GridToCoords(None, SIGMA, cell=TRICLINIC, data_format="channels_first")
+    assert layer.get_config()["cell"] == TRICLINIC.tolist()
+    upstream = tf.constant(rng.normal(size=(1, 2, 3)), tf.float32)
+
+    @tf.function
+    def step(coords):
+        with tf.GradientTape() as tape:
+            tape.watch(coords)
+            grid = pg_tf.voxelize(coords, cell=TRICLINIC, grid_shape=(12, 12, 14), sigma=SIGMA)
+            seeds = tf.concat([tf.zeros([1, 2, 1]), coords], axis=-1)
+            found = layer(grid, seeds)[..., 1:]
+        return found, tape.gradient(found, coords, upstream)
+
+    found, gradient = step(tf.constant(coords))
+    np.testing.assert_allclose(found, coords, atol=INVERSION)
+    np.testing.assert_allclose(gradient, upstream, atol=1e-4)  # float32 grids times the condition
+    searched = layer(grid)
+    images = pg_tf.wrap(coords[0], TRICLINIC).numpy()
+    assert match_points(np.pad(images, [(0, 0), (1, 0)]), searched[0]).largest_error < INVERSION
+
+
 def test_close_atoms_have_a_bounded_gradient(rng):
     close = np.float64([[0, 2.5, 2.5, 2.5], [0, 2.5, 2.5, 2.5 + 1e-6]])
     grid = tf.constant(pg_tf.voxelize(close[:, 1:], num_channels=2, grid_shape=SHAPE, sigma=SIGMA, box=BOX))
@@ -244,6 +335,9 @@ def test_coordinate_loss_pairs_and_leaves_out_what_has_no_partner():
         ({"grid": np.full((2, 4, 4, 4), np.nan)}, tf.errors.InvalidArgumentError, "grid must be finite"),
         ({"grid": np.zeros((1, 4, 4, 4))}, tf.errors.InvalidArgumentError, "channel does not exist"),
         ({"sigma": [0.4]}, ValueError, "sigma must have as many atoms"),
+        ({"box": None}, ValueError, "box, cell: one of them must be given"),
+        ({"cell": TRICLINIC}, ValueError, "box, cell: give one of them"),
+        ({"periodic": 1}, ValueError, "periodic must be a flag or three flags, got 1"),
     ],
 )
 def test_bad_argument_is_named(change, error, text):

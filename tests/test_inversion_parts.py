@@ -5,20 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pg_tf.inversion import evidence
-from pg_tf.inversion.invert import _exponents
+from pg_tf.inversion.arguments import polynomial_exponents
 from pg_tf.inversion.least_squares import Free, normal_matrix, refine
+from pg_tf.inversion.noise import is_white, noise_level, residual_noise
+from pg_tf.inversion.orthogonal import Orthogonal
+from pg_tf.inversion.peaks import persistent_peaks
 from pg_tf.inversion.problem import Atoms, Problem
-from pg_tf.inversion.seeds import persistent_peaks
-from pg_tf.inversion.sharpen import SeparableSharpener
-from pg_tf.inversion.space import Orthogonal
+from pg_tf.inversion.sharpen_orthogonal import SeparableSharpener
 from tests.tolerances import NUMERIC_GRADIENT
 
 
 def problem_of(coords, *, sigma=0.4, scale=1.0, shape=(9, 10, 11), lengths=(4.0, 4.4, 5.0), background=None):
     """Two grids of the same atoms in boxes of different size, and those atoms."""
     coords = np.asarray(coords, np.float64)
-    exponents = _exponents(background)
+    exponents = polynomial_exponents(background)
     lengths = np.array([lengths, lengths]) * [[1.0], [1.1]]
     atoms = Atoms(
         np.stack([coords, coords]),
@@ -82,6 +82,17 @@ def test_descent_ends_at_the_truth_with_everything_free(coords, rng):
         np.testing.assert_allclose(getattr(fit.atoms, name), getattr(truth, name), atol=1e-9)
 
 
+def test_descent_leaves_its_start_as_it_was(coords, rng):
+    problem, truth = problem_of(coords, background="linear")
+    shifted = truth.coords + rng.normal(scale=0.1, size=truth.coords.shape)
+    start = dataclasses.replace(truth, coords=shifted, sigma=np.full(2, 0.45), scale=np.full(2, 1.1))
+    before = {field.name: getattr(start, field.name).copy() for field in dataclasses.fields(start)}
+    fit = refine(problem, start, Free(sigma=True, scale=True), max_steps=50)
+    for name, value in before.items():
+        np.testing.assert_array_equal(getattr(start, name), value)
+        assert name == "present" or not np.array_equal(getattr(fit.atoms, name), value)
+
+
 def test_sharpened_noise_is_as_predicted(rng):
     shape, lengths = (16, 16, 16), np.full((2, 3), 7.0)
     noise = np.array([0.001, 0.01])
@@ -124,17 +135,17 @@ def test_white_noise_is_told_from_structure(rng, coords):
         reach=0.0,
     )
     residuals = rng.normal(scale=1e-3, size=problem.grids.shape)
-    noise = evidence.residual_noise(residuals)
+    noise = residual_noise(residuals)
     np.testing.assert_allclose(noise, 1e-3, rtol=0.05)  # of 8000 voxels
-    assert evidence.is_white(residuals, noise, sharpener, atoms.counts).all()
+    assert is_white(residuals, noise, sharpener, atoms.counts).all()
     shifted = dataclasses.replace(atoms, coords=atoms.coords + 0.1)
     structured = residuals + problem.residual(shifted)
-    assert not evidence.is_white(structured, evidence.residual_noise(structured), sharpener, atoms.counts).any()
-    assert not evidence.is_white(residuals, noise, sharpener, np.zeros(2, int)).any()  # nothing is explained
+    assert not is_white(structured, residual_noise(structured), sharpener, atoms.counts).any()
+    assert not is_white(residuals, noise, sharpener, np.zeros(2, int)).any()  # nothing is explained
 
 
 def test_noise_is_known_before_the_atoms_are(rng, coords):
     problem, _ = problem_of(coords, shape=(24, 24, 24), lengths=(9.0, 9.0, 9.0))
     noisy = problem.grids + rng.normal(scale=1e-3, size=problem.grids.shape)
-    np.testing.assert_allclose(evidence.noise_level(dataclasses.replace(problem, grids=noisy), 1e-7), 1e-3, rtol=0.15)
-    assert (evidence.noise_level(problem, 1e-7) < 1e-5).all()
+    np.testing.assert_allclose(noise_level(dataclasses.replace(problem, grids=noisy), 1e-7), 1e-3, rtol=0.15)
+    assert (noise_level(problem, 1e-7) < 1e-5).all()

@@ -8,7 +8,7 @@ import tensorflow as tf
 import pg_tf
 from pg_tf.datasets import load_sample
 from pg_tf.elements import ORGANIC
-from pg_tf.inversion.seeds import persistent_peaks
+from pg_tf.inversion.peaks import persistent_peaks
 from pg_tf.metrics import match_points
 from tests.tolerances import INVERSION
 

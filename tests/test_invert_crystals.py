@@ -10,12 +10,14 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import pg_tf
-from pg_tf.inversion import evidence
-from pg_tf.inversion.factors import COORDINATES, Kind, axis_factors
+from pg_tf.inversion.columns import COORDINATES, Kind
+from pg_tf.inversion.factors import AxisFactors, axis_factors
+from pg_tf.inversion.noise import noise_level
 from pg_tf.inversion.oblique import Oblique
+from pg_tf.inversion.orthogonal import Orthogonal
+from pg_tf.inversion.peaks import persistent_peaks
 from pg_tf.inversion.problem import Atoms, Problem
-from pg_tf.inversion.seeds import persistent_peaks
-from pg_tf.inversion.space import Orthogonal, waves
+from pg_tf.inversion.waves import waves
 from pg_tf.structures import Structure, read_structure
 from tests.tolerances import FLOAT64_GRID, INVERSION
 
@@ -272,7 +274,7 @@ def test_periodic_factors_are_sums_over_images(rng):
     position, sigma, length = rng.uniform(-3, 6, size=(2, 3)), np.array([0.3, 1.1]), np.array([3.0, 2.0])
     ours = axis_factors(position, sigma, length, 7, periodic=True)
     many = [axis_factors(position + n * length[:, np.newaxis], sigma, length, 7) for n in range(-12, 13)]
-    for name in ("value", "shift", "spread"):
+    for name in AxisFactors._fields:
         np.testing.assert_allclose(getattr(ours, name), sum(getattr(m, name) for m in many), atol=FLOAT64_GRID)
 
 
@@ -352,7 +354,7 @@ def test_noise_of_a_crystal_is_known_before_its_atoms_are(rng):
     ):
         grid = pg_tf.voxelize(coords, grid_shape=(16, 16, 18), sigma=0.35, dtype="float64", **options).numpy()
         noisy = grid + 1e-4 * rng.normal(size=grid.shape)
-        exact, rough = (evidence.noise_level(Problem(g, space, np.zeros((0, 3), int)), 1e-7) for g in (grid, noisy))
+        exact, rough = (noise_level(Problem(g, space, np.zeros((0, 3), int)), 1e-7) for g in (grid, noisy))
         np.testing.assert_allclose(rough, 1e-4, rtol=0.2)
         assert exact < 1e-5
 

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from rdkit import Chem, rdBase
-from rdkit.Chem import rdDetermineBonds
-from rdkit.Geometry import Point3D
 
 from pg_tf.elements import ElementChannels, atomic_number
 
 if TYPE_CHECKING:
+    from rdkit import Chem
+
     from pg_tf.structures import Structure
 
-# RDKit tries combinations of valences; molecules of drug size need some hundred of them.
+# RDKit tries combinations of valences, at most so many; molecules of drug size need some hundred of them.
 _MOST_COMBINATIONS = 100_000
 
 # Orders of the atoms to try: RDKit takes the first bond orders that fit, and which those are depends on the order.
@@ -47,7 +46,7 @@ def to_rdkit(points: Any, elements: ElementChannels | Sequence[str], charge: int
 
     `rdDetermineBonds` connects atoms that are close enough and then finds bond orders that fill all valences (Kim and
     Kim, Bull. Korean Chem. Soc. 2015, doi 10.1002/bkcs.10334). Of the structures it finds for a few orders of the
-    atoms, that with the fewest formal charges is taken. All hydrogens must be among the points, for none is made up;
+    atoms, that with the fewest formal charges is taken. All hydrogens must be among the points, as none are added;
     stereochemistry is that of the geometry.
 
     Args:
@@ -56,9 +55,11 @@ def to_rdkit(points: Any, elements: ElementChannels | Sequence[str], charge: int
       charge: total charge of the molecule.
 
     Raises:
-      ValueError: as `to_xyz`; and if RDKit finds no bond orders that go with the geometry and the charge, which it says
-        of atoms missing or misplaced, of radicals and of metals.
+      ValueError: as `to_xyz`; and if RDKit finds no bond orders that go with the geometry and the charge, as happens
+        where atoms are missing or misplaced, and with radicals and metals.
     """
+    from rdkit import Chem  # here and below: RDKit takes long to load, and few inversions need it
+
     symbols, coords = _atoms(points, elements)
     if not symbols:
         return Chem.Mol()
@@ -95,14 +96,14 @@ def to_structure(
     Args:
       points: as in `to_xyz`.
       elements: as in `to_xyz`.
-      cell: `[3, 3]`, rows are lattice vectors, Å. It has no place: only its vectors count.
+      cell: `[3, 3]`, rows are lattice vectors, Å. Only its vectors count, not where its corner is.
       periodic: along which of them the structure repeats; a structure without any has no cell.
       name: a title.
 
     Raises:
       ValueError: as `to_xyz`.
     """
-    from pg_tf.structures import Structure  # with its readers, which few inversions need
+    from pg_tf.structures import Structure  # loads the readers of structures, which few inversions need
 
     symbols, coords = _atoms(points, elements)
     numbers = np.array([atomic_number(symbol) for symbol in symbols], np.int32)
@@ -119,6 +120,10 @@ def _orders(numbers: list[int]) -> list[npt.NDArray[np.int64]]:
 
 
 def _bonded(symbols: list[str], coords: npt.NDArray[np.float64], charge: int) -> Chem.Mol:
+    from rdkit import Chem, rdBase
+    from rdkit.Chem import rdDetermineBonds
+    from rdkit.Geometry import Point3D
+
     molecule = Chem.RWMol()
     conformer = Chem.Conformer(len(symbols))
     for index, (symbol, xyz) in enumerate(zip(symbols, coords, strict=True)):

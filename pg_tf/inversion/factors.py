@@ -1,22 +1,28 @@
-"""The one-dimensional factors of the separable model, and the least-squares matrices that are made of them."""
+"""Along one axis: the part of each atom's Gaussian in each voxel, and the columns that are products of such factors.
+
+`pg_tf.dense.boxes` has these factors too, for another purpose: they are TensorFlow, so that XLA compiles them and
+gradients of any order go through them, and have a fixed number of images. Those here are NumPy, as are all matrices of
+the inversion, come with their derivatives, and have no more images than sigma asks for.
+"""
 
 from __future__ import annotations
 
-import enum
 import functools
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import erf
 
-Array = npt.NDArray[np.float64]
+from pg_tf.inversion.columns import Array, Kind, of_atoms
 
-# Images farther than this, in sigma, are below float64's resolution.
-_REACH = 8.6
+# A Gaussian reaches so many sigma: what lies beyond is below float64's resolution.
+REACH = 8.6
 
-# From this many periods of the axis on, the sum of all images is even to the last bit, and its derivatives are 0.
-_WIDEST_PERIODS = 1.4
+# A Gaussian wider than so many periods of its axis is even once its images are summed, to the last bit of float64.
+WIDEST_PERIODS = 1.4
+
+# The compiled op refuses a sigma below this part of the edge of an oblique voxel.
+LEAST_SIGMA = 1 / 12
 
 
 class AxisFactors(NamedTuple):
@@ -24,74 +30,47 @@ class AxisFactors(NamedTuple):
 
     Attributes:
       value: P, the part of the Gaussian in each voxel (ParticleGrid paper, Eq. 4).
-      shift: dP / dmu, 1/Å (Eq. 15 with its sign corrected).
-      spread: dP / dsigma, 1/Å.
+      to_position: dP / dmu, 1/Å (Eq. 15 with its sign corrected).
+      to_sigma: dP / dsigma, 1/Å.
     """
 
     value: Array
-    shift: Array
-    spread: Array
+    to_position: Array
+    to_sigma: Array
 
 
 def axis_factors(position: Array, sigma: Array, length: Array, extent: int, periodic: bool = False) -> AxisFactors:
     """Args:
     position: `[K, A]`, from the lower end of the axis, Å.
-    sigma: `[K]`, Å.
+    sigma: `[K]` or `[K, A]`, Å.
     length: `[K]`, of the axis, Å.
     extent: voxels of the axis.
-    periodic: whether the axis is a circle; the images of the atoms are summed then.
+    periodic: whether the axis is periodic; the images of the atoms are summed then.
     """
-    edges = np.arange(extent + 1) / extent * length[:, np.newaxis, np.newaxis]
+    sigma, length = of_atoms(sigma), length[:, np.newaxis]
+    edges = np.arange(extent + 1) / extent * length[:, :, np.newaxis]
     if not periodic:
         return _integrals(edges, position, sigma)
-    position = position - np.floor(position / length[:, np.newaxis]) * length[:, np.newaxis]
-    sigma = np.minimum(sigma, _WIDEST_PERIODS * length)
-    furthest = int(np.ceil(_REACH * (sigma / length).max(initial=0)))
-    images = [
-        _integrals(edges, position + image * length[:, np.newaxis], sigma) for image in range(-furthest, furthest + 1)
-    ]
+    position = position - np.floor(position / length) * length
+    sigma = np.minimum(sigma, WIDEST_PERIODS * length)
+    furthest = int(np.ceil(REACH * (sigma / length).max(initial=0)))
+    images = [_integrals(edges, position + image * length, sigma) for image in range(-furthest, furthest + 1)]
     return AxisFactors(*(functools.reduce(np.add, parts) for parts in zip(*images, strict=True)))
 
 
 def _integrals(edges: Array, position: Array, sigma: Array) -> AxisFactors:
-    spread = sigma[:, np.newaxis, np.newaxis]
-    t = (edges - position[:, :, np.newaxis]) / spread
-    density = np.exp(-0.5 * t * t) / (np.sqrt(2 * np.pi) * spread)
+    sigma = sigma[:, :, np.newaxis]
+    t = (edges - position[:, :, np.newaxis]) / sigma
+    density = np.exp(-0.5 * t * t) / (np.sqrt(2 * np.pi) * sigma)
     value = 0.5 * np.diff(erf(t * np.sqrt(0.5)), axis=-1)
     return AxisFactors(value, -np.diff(density, axis=-1), -np.diff(t * density, axis=-1))
 
 
-class Kind(enum.IntEnum):
-    """The columns that an atom has in the Jacobian: its grid, and the derivatives of that."""
-
-    VALUE = 0
-    X = 1
-    Y = 2
-    Z = 3
-    SIGMA = 4
-
-
-COORDINATES = (Kind.X, Kind.Y, Kind.Z)
-
-
-class Columns(Protocol):
-    """The columns of atoms of integral 1, and 0 for padding: all that the solver asks of them are inner products."""
-
-    def inner(self, one: Kind, other: Kind) -> Array:
-        """Of the columns of two kinds, of each atom with each, `[K, A, A]`."""
-
-    def projected(self, basis: list[Array]) -> list[Array]:
-        """Of the columns of each kind with the grid that is the outer product of `[nx]`, `[ny]`, `[nz]`: `[K, A]`."""
-
-    def norms(self) -> Array:
-        """Sum of squares of the values of each atom, `[K, A]`."""
-
-
 class SeparableColumns:
-    """Columns that are products of a factor along x, y and z each."""
+    """Columns that are products of three factors, one along each axis, or sums of such products."""
 
-    # Of which factors a column is the product along x, y, z, 0 being the value, 1 the shift and 2 the spread: a sum of
-    # such products.
+    # The products, by the fields of `AxisFactors` along x, y and z: 0 is the value, 1 its derivative to the position
+    # and 2 that to sigma.
     _PRODUCTS: ClassVar[dict[Kind, list[tuple[int, int, int]]]] = {
         Kind.VALUE: [(0, 0, 0)],
         Kind.X: [(1, 0, 0)],

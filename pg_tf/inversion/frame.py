@@ -1,4 +1,5 @@
-"""The caller's box or cell, and the space that the solver sees of it: from a corner at the origin, without rotation."""
+"""The caller's frame of reference: from a box or cell anywhere, turned anyhow, to a `Space` with a corner at the origin
+and, where possible, edges along x, y and z; and back."""
 
 from __future__ import annotations
 
@@ -12,20 +13,19 @@ import tensorflow as tf
 from pg_tf import boxes, cells
 from pg_tf._arguments import checked_periodic
 from pg_tf._atoms import AtomLayout
-from pg_tf.inversion.factors import Array
+from pg_tf.inversion.columns import Array
+from pg_tf.inversion.factors import LEAST_SIGMA
 from pg_tf.inversion.oblique import Oblique
-from pg_tf.inversion.space import Orthogonal, Space
+from pg_tf.inversion.orthogonal import Orthogonal
+from pg_tf.inversion.space import Space
 
 # Cosines of angles below this are right angles: over a hundred Å they move nothing by 1e-8 Å.
 _RIGHT_ANGLE = 1e-10
 
-# The compiled op's quadrature holds no sigma below this part of the edge of an oblique voxel.
-_LEAST_SIGMA = 1 / 12
-
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """Of `B` structures.
+    """The frames of `B` structures.
 
     Attributes:
       space: what their grids cover.
@@ -45,12 +45,7 @@ class Frame:
           ValueError: if there is neither box nor cell, or both, a shape does not fit, a number is not finite, or there
             is no volume.
         """
-        if box is not None and cell is not None:
-            raise ValueError(
-                "box, cell: give one of them: the cell for voxels along lattice vectors, the box alone for a window"
-            )
-        if box is None and cell is None:
-            raise ValueError("box, cell: one of them must be given: that with which the grid was made")
+        check_one_given(box, cell)
         repeats = checked_periodic(periodic, default=cell is not None)
         if box is not None:
             origin, lengths, axes = checked_box(box, batch_size)
@@ -68,7 +63,7 @@ class Frame:
         fill a structure evenly."""
         edges = np.linalg.norm(self.space.vectors, axis=2)
         longest = (edges / np.array(shape)).max(axis=1, initial=0)
-        if isinstance(self.space, Oblique) and (longest * _LEAST_SIGMA > sigma.min()).any():
+        if isinstance(self.space, Oblique) and (longest * LEAST_SIGMA > sigma.min()).any():
             bad = int(np.argmax(longest))
             raise ValueError(
                 f"sigma must be at least a twelfth of the edges of oblique voxels: molecule {bad} has an edge of "
@@ -87,18 +82,36 @@ class Frame:
         """`[B, 3, 3]`, rows are the vectors that the grid covers, in the caller's frame, Å."""
         return self.space.vectors if self.axes is None else self.space.vectors @ self.axes
 
+    def turned_in(self, vectors: Array) -> Array:
+        """Vectors `[B, A, 3]` of the caller's frame along the axes of the space."""
+        return vectors if self.axes is None else vectors @ self.axes.transpose(0, 2, 1)
+
+    def turned_back(self, vectors: Array) -> Array:
+        """The inverse of `turned_in`."""
+        return vectors if self.axes is None else vectors @ self.axes
+
     def placed(
         self, coords: Array, molecule: npt.NDArray[np.int64], dtype: npt.DTypeLike
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Coordinates `[N, 3]` of the space, wrapped where it repeats, in the caller's frame, Å, and in units of `cell`
-        from its corner; both of that dtype."""
+        """From coordinates `[N, 3]` in the space: those in the caller's frame, Å, and fractional ones, in units of
+        `cell` from its corner. Both are wrapped along periodic vectors and of that dtype."""
         space = self.space[molecule]
         fractional = space.fractional(coords[:, np.newaxis])[:, 0]
         fractional = fractional - np.where(self.space.periodic, np.floor(fractional), 0)
-        # What is nearer to a face than the dtype tells is rounded to 1.
+        # Just below a face, rounding to the dtype gives 1, which is 0 again.
         fractional = np.where((fractional.astype(dtype) == 1) & self.space.periodic, 0, fractional)
         placed = self.origin[molecule] + np.einsum("nd,nde->ne", fractional, self.cell[molecule])
         return placed.astype(dtype), fractional.astype(dtype)
+
+
+def check_one_given(box: Any, cell: Any) -> None:
+    """Raises ValueError unless either a box or a cell is given."""
+    if box is not None and cell is not None:
+        raise ValueError(
+            "box, cell: give one of them: the cell for voxels along lattice vectors, the box alone for a window"
+        )
+    if box is None and cell is None:
+        raise ValueError("box, cell: one of them must be given: that with which the grid was made")
 
 
 def checked_box(box: Any, batch_size: int) -> tuple[Array, Array, Array | None]:
@@ -123,9 +136,9 @@ def _cell(cell: Any, batch_size: int) -> Array:
     layout = AtomLayout("padded", tf.zeros(batch_size + 1, tf.int64), None, batch_size)
     lattice = np.broadcast_to(cells.batched(cell, layout, tf.float64).numpy(), (batch_size, 3, 3))
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.abs(np.linalg.det(lattice / np.linalg.norm(lattice, axis=2, keepdims=True)))
-    if not (spread >= cells.LEAST_VOLUME).all():
-        bad = int(np.argmin(spread >= cells.LEAST_VOLUME))
+        volume = np.abs(np.linalg.det(lattice / np.linalg.norm(lattice, axis=2, keepdims=True)))
+    if not (volume >= cells.LEAST_VOLUME).all():
+        bad = int(np.argmin(volume >= cells.LEAST_VOLUME))
         raise ValueError(
             f"cell: must be finite, and its volume at least {cells.LEAST_VOLUME} of the product of its edges: molecule "
             f"{bad} has {lattice[bad].tolist()}"

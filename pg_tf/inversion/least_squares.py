@@ -1,7 +1,7 @@
-"""Levenberg-Marquardt on many grids at once.
+"""The descent: Levenberg and Marquardt's method, on many grids at once.
 
-Every entry of J^T J is an inner product of the columns of two atoms, which a `Space` knows in closed form, and J^T r is
-the gradient of the op. No Jacobian is ever formed.
+A step solves (J^T J + damping) step = J^T r, with the residual r and its Jacobian J. Every entry of J^T J is an inner
+product of two columns (`columns.py`), and J^T r is the gradient of the op, so that J itself is never made.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.inversion.factors import COORDINATES, Array, Kind
+from pg_tf.inversion.columns import COORDINATES, Array, Kind, of_atoms
 from pg_tf.inversion.problem import Atoms, Problem
 
-# What a step may move an atom, in sigma: the model is far from linear beyond.
+# How far one step may move an atom, in sigma: farther away the model is far from linear.
 _LONGEST_STEP = 0.7
 
 # An atom this many sigma outside of the box has left no trace in it.
@@ -28,7 +28,7 @@ _SMALLEST_DAMPING = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class Free:
-    """What is fitted beside the coordinates; the background is where the problem has polynomials."""
+    """What is fitted beside the coordinates. A background is fitted whenever the problem has polynomials for it."""
 
     sigma: bool = False
     scale: bool = False
@@ -46,8 +46,17 @@ class Fit(NamedTuple):
     steps: npt.NDArray[np.int64]
 
 
-def refine(problem: Problem, start: Atoms, free: Free, *, max_steps: int, precision: float = 1e-6) -> Fit:
-    """Descends sum r^2 until a step promises less than `precision` of it."""
+def refine(
+    problem: Problem,
+    start: Atoms,
+    free: Free,
+    *,
+    max_steps: int,
+    precision: float = 1e-6,
+    smallest_step: float = 0.0,
+) -> Fit:
+    """Lowers sum r^2 until the next step promises to lower it by less than `precision` of it, or no parameter would
+    change by `smallest_step` (coordinates: Å)."""
     size = max(int(start.counts.max(initial=0)), 1)
     best = start.padded(size)
     loss = np.empty(len(problem.grids))
@@ -60,7 +69,7 @@ def refine(problem: Problem, start: Atoms, free: Free, *, max_steps: int, precis
     for _ in range(max_steps):
         step, promise = system.solve(damping)
         done = (promise <= precision * system.loss) | (damping >= _LARGEST_DAMPING)
-        done |= np.abs(step).max(axis=1) < part.space.resolution
+        done |= np.abs(step).max(axis=1) < max(part.space.resolution, smallest_step)
         if done.any():
             going = ~done
             rows, damping, step, promise = rows[going], damping[going], step[going], promise[going]
@@ -134,12 +143,13 @@ class _System:
         )
 
 
-def normal_matrix(problem: Problem, atoms: Atoms, free: Free) -> Array:
+def normal_matrix(problem: Problem, atoms: Atoms, free: Free, exact: bool = False) -> Array:
     """J^T J, `[K, P, P]`: the coordinates x, y, z of the first atom, of the second, ...; then sigma and scale where
-    they are free; then the background."""
+    they are free; then the background. `exact` as in `Space.columns`."""
     num_grids, num_atoms = atoms.present.shape
-    columns = problem.columns(atoms, free.sigma)
-    scale = atoms.scale[:, np.newaxis, np.newaxis]
+    columns = problem.columns(atoms, free.sigma, exact)
+    scale = of_atoms(atoms.scale)
+    scale = scale[:, :, np.newaxis] * scale[:, np.newaxis]
     size = 3 * num_atoms
     total = size + free.sigma + free.scale + len(problem.exponents)
     matrix = np.zeros((num_grids, total, total))
@@ -148,7 +158,7 @@ def normal_matrix(problem: Problem, atoms: Atoms, free: Free) -> Array:
         blocks = np.zeros((num_grids, num_atoms, 3, num_atoms, 3))
     for i in range(3):
         for j in range(i + 1):
-            block = columns.inner(COORDINATES[i], COORDINATES[j]) * scale**2
+            block = columns.inner(COORDINATES[i], COORDINATES[j]) * scale
             blocks[:, :, i, :, j] = block
             if i != j:
                 blocks[:, :, j, :, i] = block.transpose(0, 2, 1)
@@ -187,7 +197,7 @@ def normal_matrix(problem: Problem, atoms: Atoms, free: Free) -> Array:
 def _moved(problem: Problem, atoms: Atoms, step: Array, free: Free) -> Atoms:
     num_grids, num_atoms = atoms.present.shape
     shift = step[:, : 3 * num_atoms].reshape(num_grids, num_atoms, 3)
-    longest = _LONGEST_STEP * atoms.sigma[:, np.newaxis, np.newaxis]
+    longest = _LONGEST_STEP * of_atoms(atoms.sigma)[:, :, np.newaxis]
     distance = np.sqrt((shift**2).sum(axis=2, keepdims=True))
     shift = shift * np.minimum(1, longest / np.maximum(distance, np.finfo(float).tiny))
     coords = problem.space.confined(atoms.coords + shift, _OUTSIDE * atoms.sigma)

@@ -1,14 +1,15 @@
-"""Cells whose vectors are not at right angles: nothing is separable there, but everything is a Gaussian.
+"""Cells whose vectors are not at right angles.
 
-A voxel averages over a parallelepiped, which widens the Gaussians by its second moments and, for voxels no wider than
-some sigma, does little else. The sum over voxels of a product of two such Gaussians is an integral, but for what the
-voxels cannot resolve of it; and that is a Gaussian of the atoms' displacement d again:
+There an atom's grid is no product of three factors. But a voxel, which averages over a parallelepiped, does little more
+than widen the Gaussian by the parallelepiped's second moments, as long as it is not much wider than sigma. The sum over
+voxels of a product of two widened Gaussians is close to an integral, which is a Gaussian of the displacement d between
+the two atoms:
 
   sum_voxels G_i G_j = v N(d; C),   C = 2 sigma^2 1 + H^T H / 6,
 
-v the volume of a voxel and H its edges (rows). Its derivatives are the normal matrix, summed over the images of d. The
-residual and its gradient are the compiled op's, and exact; what the matrix is off, some thousandths at voxels as wide
-as sigma, costs steps and no accuracy.
+v the volume of a voxel and H its edges (rows). Its derivatives, summed over the images of d, are the entries of J^T J.
+They are some thousandths off where voxels are as wide as sigma. This costs steps but no accuracy, for the residual and
+J^T r come from the compiled op and are exact. Where J^T J has to be exact too, `VoxelColumns` takes over.
 """
 
 from __future__ import annotations
@@ -22,19 +23,16 @@ import numpy.typing as npt
 import tensorflow as tf
 from scipy.special import erf
 
-from pg_tf.inversion.factors import COORDINATES, Array, Columns, Kind
+from pg_tf.inversion.columns import COORDINATES, Array, Columns, Kind, VoxelColumns
+from pg_tf.inversion.factors import REACH
 from pg_tf.inversion.sharpen import Sharpener
 from pg_tf.inversion.sharpen_oblique import FourierSharpener
 from pg_tf.inversion.space import Flags, Space
 from pg_tf.voxelization import voxelize
 
-# Displacements farther than this, in standard deviations of the Gaussian of displacements, are lost in rounding. Where
-# sigma nears the size of the cell, what the images leave of each other's slopes is not much more.
-_REACH = 8.6
-
 
 class Oblique(Space):
-    """Cells of any shape with a corner at the origin."""
+    """Cells of any shape with a corner at the origin, a `Space`."""
 
     def __init__(self, cell: Array, periodic: Flags, dtype: str = "float64") -> None:
         """Args:
@@ -79,7 +77,10 @@ class Oblique(Space):
         sigma: Array,
         shape: tuple[int, int, int],
         with_sigma: bool,
+        exact: bool = False,
     ) -> Columns:
+        if exact or sigma.ndim == 2:
+            return VoxelColumns(self, coords, present, sigma, shape, with_sigma)
         return GaussianColumns(self, coords, present, sigma, shape, with_sigma)
 
     def sharpener(self, shape: tuple[int, int, int], sigma: Array, scale: Array, **options: Any) -> Sharpener:
@@ -87,7 +88,7 @@ class Oblique(Space):
 
 
 class GaussianColumns:
-    """Columns of which only the inner products are known, from the displacements of the atoms."""
+    """Approximate columns, known by their inner products alone: those are functions of the atoms' displacements."""
 
     def __init__(
         self,
@@ -108,7 +109,8 @@ class GaussianColumns:
         # Columns are derivatives at the atom's own end of d = r_one - r_other.
         if one > other:
             return self.inner(other, one).transpose(0, 2, 1)
-        # The other end's coordinates change d the other way, and sigma diffuses: d/dsigma = sigma times the Laplacian.
+        # The other end's coordinates change d the other way. A Gaussian spreads with sigma as heat does with time:
+        # d/dsigma = sigma times the Laplacian.
         name = "".join(
             "" if kind is Kind.VALUE else "D" if kind is Kind.SIGMA else f"{kind:d}" for kind in (other, one)
         )
@@ -172,7 +174,7 @@ class GaussianColumns:
         apart = fractional[:, :, np.newaxis] - fractional[:, np.newaxis]
         apart -= np.where(space.periodic, np.rint(apart), 0)
         widths = np.sqrt(np.einsum("kea,kef,kfa->ka", space.units, self._covariance, space.units))
-        furthest = np.floor(0.5 + _REACH * widths.max(axis=0, initial=0)).astype(int) * np.array(space.periodic)
+        furthest = np.floor(0.5 + REACH * widths.max(axis=0, initial=0)).astype(int) * np.array(space.periodic)
         nearest = (apart.reshape(num_grids, -1, 3) @ space.cell).reshape(apart.shape)
         for image in itertools.product(*(range(-n, n + 1) for n in furthest.tolist())):
             yield nearest + (np.array(image, np.float64) @ space.cell)[:, np.newaxis, np.newaxis]
@@ -183,7 +185,7 @@ class GaussianColumns:
         result = self._present.astype(np.float64)
         fractional = self._space.fractional(self._coords)
         for axis in np.flatnonzero(~np.array(self._space.periodic)):
-            spread = self._sigma * np.linalg.norm(self._space.units[:, :, axis], axis=1)
-            low = fractional[:, :, axis] / spread[:, np.newaxis]
-            result *= np.sqrt(0.5 * (erf(low) + erf(1 / spread[:, np.newaxis] - low)))
+            sigma = self._sigma * np.linalg.norm(self._space.units[:, :, axis], axis=1)  # in units of the vector
+            low = fractional[:, :, axis] / sigma[:, np.newaxis]
+            result *= np.sqrt(0.5 * (erf(low) + erf(1 / sigma[:, np.newaxis] - low)))
         return result

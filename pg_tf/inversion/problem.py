@@ -1,4 +1,4 @@
-"""Grids of one channel as a sum of Gaussians: what the solver knows and what it looks for."""
+"""The least-squares problem: grids of one channel (`Problem`), and the atoms that should add up to them (`Atoms`)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.inversion.factors import Array, Columns
+from pg_tf.inversion.columns import Array, Columns
 from pg_tf.inversion.space import Space
 
 
 @dataclasses.dataclass(frozen=True)
 class Atoms:
-    """What a grid is explained with. `K` grids, padded to `A` atoms; coordinates in the frame of its `Space`.
+    """What is thought to be in `K` grids, padded to `A` atoms; coordinates in the frame of the `Space`.
 
     Attributes:
       coords: `[K, A, 3]`, Å.
       present: bool `[K, A]`, False for padding.
-      sigma: `[K]`, Å.
-      scale: `[K]`, integral of an atom.
+      sigma: `[K]`, Å; or `[K, A]` where atoms of one grid differ, which can then not be fitted.
+      scale: integral of an atom, `[K]` or `[K, A]` likewise.
       background: `[K, Q]`, coefficients of the polynomials of `Problem.polynomials`.
     """
 
@@ -56,31 +56,37 @@ class Atoms:
         size = max(found.present.shape[1], self.present.shape[1])
         result, found = self.padded(size), found.padded(size)
         for field in dataclasses.fields(self):
-            value = getattr(result, field.name).copy()
-            value[rows] = getattr(found, field.name)
-            object.__setattr__(result, field.name, value)
+            getattr(result, field.name)[rows] = getattr(found, field.name)
         return result
 
     def padded(self, size: int) -> Atoms:
-        """With room for `size` atoms; those present come first."""
+        """A copy with room for `size` atoms; those present come first. It shares no array with this one."""
         order = np.argsort(~self.present, axis=1, kind="stable")
-        coords = np.take_along_axis(self.coords, order[:, :, np.newaxis], axis=1)[:, :size]
-        present = np.take_along_axis(self.present, order, axis=1)[:, :size]
-        missing = max(size - coords.shape[1], 0)
-        return dataclasses.replace(
-            self,
-            coords=np.pad(coords, [(0, 0), (0, missing), (0, 0)]),
-            present=np.pad(present, [(0, 0), (0, missing)]),
+        missing = max(size - order.shape[1], 0)
+
+        def arranged(values: npt.NDArray[Any], padding: float = 0) -> npt.NDArray[Any]:
+            if values.ndim == 1:
+                return values.copy()
+            inner = values.ndim - 2
+            values = np.take_along_axis(values, order.reshape(*order.shape, *[1] * inner), axis=1)[:, :size]
+            return np.pad(values, [(0, 0), (0, missing), *[(0, 0)] * inner], constant_values=padding)
+
+        return Atoms(
+            arranged(self.coords),
+            arranged(self.present),
+            arranged(self.sigma, 1),
+            arranged(self.scale),
+            self.background.copy(),
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """Grids, each a problem of its own.
+    """`K` grids, each a problem of its own. Indexing by rows makes a smaller problem, whose grids are float64.
 
     Attributes:
-      grids: `[K, nx, ny, nz]`; what is taken out of it by rows is float64.
-      space: the boxes or cells that they cover.
+      grids: `[K, nx, ny, nz]`, float32 or float64.
+      space: what they cover.
       exponents: `[Q, 3]`, the powers of x, y, z (from -1 to 1 across the grid) of the background's polynomials.
     """
 
@@ -109,7 +115,7 @@ class Problem:
         return np.einsum("kq,qx,qy,qz->kxyz", atoms.background, x, y, z, optimize=True)
 
     def residual(self, atoms: Atoms) -> Array:
-        """Grids less what the atoms and the background explain, `[K, nx, ny, nz]`."""
+        """The grids less those of the atoms and the background, `[K, nx, ny, nz]`."""
         return (
             self.grids
             - self.model(atoms, atoms.coords, atoms.sigma, tf.constant(atoms.scale)).numpy()
@@ -117,8 +123,8 @@ class Problem:
         )
 
     def slopes(self, atoms: Atoms, with_sigma: bool) -> tuple[Array, Array, Array | None, Array]:
-        """The residual r, and J^T r, J the derivatives of the model: to the coordinates `[K, A, 3]`, to sigma `[K]`
-        (None unless asked for), to the scale `[K]`."""
+        """The residual r, and J^T r with J the derivatives of the model: to the coordinates `[K, A, 3]`, to sigma (None
+        unless asked for) and to the scale, each of the shape that it has in `atoms`."""
         coords, sigma, scale = (tf.constant(v) for v in (atoms.coords, atoms.sigma, atoms.scale))
         sources = [coords, scale, sigma] if with_sigma else [coords, scale]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -136,9 +142,22 @@ class Problem:
             model = self.model(atoms, atoms.coords, atoms.sigma, weights)
         return tape.gradient(model, weights, tf.constant(values)).numpy() * atoms.present
 
-    def columns(self, atoms: Atoms, with_sigma: bool = False) -> Columns:
-        """What the atoms add to the Jacobian, but for their scale."""
-        return self.space.columns(atoms.coords, atoms.present, atoms.sigma, self.shape, with_sigma)
+    def curvature(self, atoms: Atoms) -> Array:
+        """Sum over the voxels of the residual times the second derivatives of the model, `[K, A, 3, 3]`. An atom's grid
+        depends on no other atom, so there are none between two atoms."""
+        coords, sigma, scale = (tf.constant(v) for v in (atoms.coords, atoms.sigma, atoms.scale))
+        residual = tf.constant(self.residual(atoms))
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+            outer.watch(coords)
+            with tf.GradientTape(watch_accessed_variables=False) as inner:
+                inner.watch(coords)
+                model = self.model(atoms, coords, sigma, scale)
+            slopes = tf.unstack(inner.gradient(model, coords, residual), axis=2)
+        return np.stack([outer.gradient(slope, coords).numpy() for slope in slopes], axis=2)
+
+    def columns(self, atoms: Atoms, with_sigma: bool = False, exact: bool = False) -> Columns:
+        """What the atoms add to the Jacobian, but for their scale; arguments as of `Space.columns`."""
+        return self.space.columns(atoms.coords, atoms.present, atoms.sigma, self.shape, with_sigma, exact)
 
     def model(self, atoms: Atoms, coords: Any, sigma: Any, scale: Any) -> tf.Tensor:
         """The grids of the atoms, float64 `[K, nx, ny, nz]`, differentiable.
@@ -146,14 +165,14 @@ class Problem:
         Args:
           atoms: says which are present.
           coords: `[K, A, 3]`, Å.
-          sigma: `[K]`, Å.
+          sigma: `[K]` or `[K, A]`, Å.
           scale: integral of an atom, `[K]` or `[K, A]`.
         """
         shape = atoms.present.shape
         return self.space.voxelize(
             coords,
             np.where(atoms.present, 0, -1).astype(np.int32),
-            tf.broadcast_to(sigma[:, np.newaxis], shape),
-            tf.broadcast_to(scale[:, np.newaxis], shape) if scale.shape.rank == 1 else scale,
+            tf.broadcast_to(sigma[:, np.newaxis], shape) if len(sigma.shape) == 1 else sigma,
+            tf.broadcast_to(scale[:, np.newaxis], shape) if len(scale.shape) == 1 else scale,
             self.shape,
         )

@@ -25,14 +25,14 @@ class Inversion:
         1 along axes that repeat.
       uncertainty: ragged `[B, (A)]` or `[A]`, the expected distance of each atom from the truth in Å, from the
         curvature of the loss and from what is left of the grid at that place. Infinite for an atom that left no trace.
-        It takes the number of atoms for granted.
+        It assumes that the number of atoms is right.
       converged: bool `[B]`, whether nothing is left of the grid but rounding or white noise. Where it is False,
         `points` is a best guess only.
       loss: `[B]`, what is left of the grid: sum (G - G')^2 / sum G^2, G' the grid of `points`.
-      unexplained: `[B]`, sum |G - G'| in atoms, above what white noise of the level `noise` adds up to: 0 where every
-        bit of mass is accounted for.
+      unexplained: `[B]`, sum |G - G'| in atoms, less what white noise of the level `noise` would add up to: 0 where
+        nothing but noise is left.
       noise: `[B, C]`, standard deviation of the noise of a voxel.
-      iterations: int `[B]`, steps of the optimisation, those that were tried in vain left out.
+      iterations: int `[B]`, steps of the optimisation, without those of repairs that were no better.
       sigma: `[B, C]`, Å, as given or as fitted.
       scale: `[B, C]`, fitted factor to the weights, 1 where it was not fitted.
       background: `[B, C, Q]`, coefficients of the fitted polynomials 1; x, y, z; x^2, xy, xz, y^2, yz, z^2, of which

@@ -1,9 +1,10 @@
 """Sharpening in cells whose vectors are not at right angles, wave by wave.
 
-In a closed cell the singular vectors of the map from point atoms to voxels are plane waves, and the singular values the
-spectrum of an atom, exp(-sigma^2 K^2 / 2) times a sinc for each edge of the voxel; what is done with them is as in
-`sharpen.py`. Beyond faces that are open, voxels are added until they may as well be closed. What they hold is unknown:
-where atoms are near a face, all that is known is what the voxels within say of it.
+In a periodic cell the singular vectors of the map A from point atoms to voxels are plane waves, and the singular values
+the spectrum of an atom, exp(-sigma^2 K^2 / 2) times a sinc for each edge of the voxel.
+
+Where faces are open, voxels are added outside until an atom at one face is not seen at the other, and the larger grid
+counts as periodic. What the added voxels hold is unknown: the density only has to fit the voxels of the grid.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from pg_tf.inversion.factors import Array
+from pg_tf.inversion.columns import Array
 from pg_tf.inversion.sharpen import density, powers, ridge
-from pg_tf.inversion.space import waves
+from pg_tf.inversion.waves import waves
 
 # How far the grid is continued beyond open faces, in sigma: an atom at one face must not be seen at the other.
 _MARGIN = 4.0
 
-# Of conjugate gradients. Beyond, little is sharper.
+# Steps of conjugate gradients. With more, the result is hardly sharper.
 _STEPS = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class FourierSharpener:
-    """A `Sharpener` of cells. Waves are those of `space.waves` of the continued grid."""
+    """A `Sharpener` of cells. The waves are those of `waves.py` for the continued grid: the grid with what is added."""
 
     shape: tuple[int, int, int]
     periodic: tuple[bool, bool, bool]
@@ -86,7 +87,7 @@ class FourierSharpener:
         kept = np.sign(atom) * np.abs(atom) ** per_wave(1 + power)
         gain = kept / (atom**2 + per_wave(least))
         height = (gain * atom).sum(axis=(1, 2, 3))
-        spread = np.sqrt(np.prod(shape) * (gain**2).sum(axis=(1, 2, 3)))
+        deviation = np.sqrt(np.prod(shape) * (gain**2).sum(axis=(1, 2, 3)))
         norm = (atom**2).sum(axis=(1, 2, 3))
         # From the middle of the first voxel to that of the first place.
         phase = sum(orders[:, d] * (1 / m - 1 / extents[d]) for d, m in enumerate((x, y, z)))
@@ -95,7 +96,7 @@ class FourierSharpener:
         return cls(
             (x, y, z),
             periodic,
-            noise * spread / height,
+            noise * deviation / height,
             sigma * np.sqrt(power),
             tuple(margins.tolist()),
             vectors,
@@ -122,8 +123,8 @@ class FourierSharpener:
         power, ridge = self._power, self._ridge[:, np.newaxis, np.newaxis, np.newaxis]
         if not any(self._margins):
             return self._spectrum(grids) / (power + ridge)
-        # What lies beyond a face is left open: if it were 0, the step at the face would ring through the whole grid.
-        # Conjugate gradients, the strong waves first: how early they end is a ridge of its own.
+        # Zeros beyond a face would make a step there, and ripples through the whole grid. Conjugate gradients fit the
+        # voxels of the grid alone, the strong waves first, so that to end early smooths as a ridge does.
         ends = (slice(None), *(slice(m, m + n) for m, n in zip(self._margins, grids.shape[1:], strict=True)))
         weights = np.zeros(grids.shape)
         rest = direction = grids.astype(np.float64)

@@ -20,7 +20,8 @@ if keras.backend.backend() != "tensorflow":
 
 from pg_tf.layers.atom_embedding import AtomEmbedding
 from pg_tf.layers.far_apart import FarApart
+from pg_tf.layers.grid_to_coords import GridToCoords
 from pg_tf.layers.lennard_jones import LennardJones
 from pg_tf.layers.voxelize import Voxelize
 
-__all__ = ["AtomEmbedding", "FarApart", "LennardJones", "Voxelize"]
+__all__ = ["AtomEmbedding", "FarApart", "GridToCoords", "LennardJones", "Voxelize"]

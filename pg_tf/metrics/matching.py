@@ -50,8 +50,8 @@ def pair_atoms(
       true: coordinates `[A, 3]`, Å.
       found: coordinates `[F, 3]`, Å.
       within: None pairs as many atoms as there are. A distance in Å makes as many pairs as there can be that are no
-        farther apart, and among those the sum of squares least. Without it one missing atom can shift a whole row of
-        partners.
+        farther apart, and of all ways to do so takes the one with the least sum of squares. Without it, one missing
+        atom can shift the partners of a whole row of atoms.
 
     Returns:
       Indices into `true`, indices into `found`, and the distances in Å, each `[pairs]`.
@@ -59,7 +59,8 @@ def pair_atoms(
     distances = cdist(true, found)
     cost = distances**2
     if within is not None:
-        # One pair more saves more than all other pairs can cost.
+        # A pair that is too far apart costs more than all good pairs together, so that as many good ones as possible
+        # are made.
         cost = np.where(distances <= within, cost, (min(distances.shape) + 1) * within**2)
     rows, columns = linear_sum_assignment(cost)
     distances = distances[rows, columns]

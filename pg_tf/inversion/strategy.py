@@ -1,4 +1,4 @@
-"""From grids to atoms: seeds, refinement, repair, and a judgement on the result."""
+"""The strategy: seed, descend, judge; then repair, descend and judge again, until a grid is explained."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.inversion import evidence
-from pg_tf.inversion.descent import descend
-from pg_tf.inversion.factors import Array
+from pg_tf.inversion.columns import Array
+from pg_tf.inversion.gradient_descent import descend
 from pg_tf.inversion.least_squares import Free, refine
+from pg_tf.inversion.noise import is_white, noise_level, residual_noise
 from pg_tf.inversion.problem import Atoms, Problem
-from pg_tf.inversion.repair import SCHEDULE, propose
+from pg_tf.inversion.proposals import MOST_FAILURES, propose
 from pg_tf.inversion.seeds import seed
 from pg_tf.inversion.sharpen import Sharpener
 
-# By how much, in the logarithm of sum r^2, each atom more must better the fit of a grid with more than noise left.
+# By how much an additional atom must lower the logarithm of sum r^2, in a grid with more than noise left.
 _GAIN = 0.1
 
-# How far outside of the box atoms are looked for where it may cut some, in sigma.
+# How far outside of open faces atoms are looked for where the box may cut some, in sigma.
 _REACH = 2.0
 
-# A mass this close to a whole number, in atoms, is a number of atoms.
+# A mass with an error below this, in atoms, tells the number of atoms.
 _WHOLE = 0.05
 
 
@@ -32,8 +32,8 @@ _WHOLE = 0.05
 class Options:
     """Attributes:
     free: what is fitted beside the coordinates.
-    epsilon: the part of the sum of squares at which a grid counts as explained.
-    rounding: of the grid's numbers, of the largest.
+    epsilon: a grid counts as explained when no more than this part of its sum of squares is left.
+    rounding: of the grid's numbers, relative to the largest voxel.
     max_steps: of one descent.
     max_repairs: rounds of repair.
     seeds: "op" or "cripser", see `persistent_peaks`.
@@ -81,14 +81,14 @@ class Solution:
         return Solution(self.atoms[rows], self.loss[rows], self.explained[rows], self.noise[rows], self.steps[rows])
 
 
-def solve(
+def find_atoms(
     problem: Problem,
     start: Atoms,
     given: npt.NDArray[np.int64],
     options: Options,
     optimizer: keras.optimizers.Optimizer | None = None,
 ) -> Solution:
-    """Seeds, then descent, then repair, until each grid is explained or the moves are exhausted.
+    """Seeds, then descent, then repair, until each grid is explained or nothing is left to try.
 
     Args:
       start: sigma, scale and background to start from; its atoms do not matter.
@@ -96,10 +96,10 @@ def solve(
       optimizer: in place of Levenberg-Marquardt.
     """
     if len(problem.exponents):
-        # Most of a box is empty.
+        # Atoms fill a small part of a box, so the median over all voxels is a first guess at a constant background.
         start = dataclasses.replace(start, background=start.background.copy())
         start.background[:, 0] = np.median(problem.grids, axis=(1, 2, 3))
-    noise = evidence.noise_level(problem, options.rounding)
+    noise = noise_level(problem, options.rounding)
     counts, mass = _counts(problem, start, given, noise, options)
 
     def sharpener_of(part: Problem, atoms: Atoms, rows: Any, reach: float) -> Sharpener:
@@ -123,11 +123,11 @@ def solve(
         fit = descend(problem, atoms, optimizer, max_steps=options.max_steps, epsilon=options.epsilon)
     solution = _judged(problem, sharpener, *fit, counts, options)
     _repair(problem, sharpener, solution, counts, options)
-    # Where a number of atoms was read from the mass and does not explain the grid: the box may cut some.
+    # Where the number of atoms came from the mass, and so many do not explain the grid, the box may cut some.
     doubtful = np.flatnonzero(~solution.explained & (counts >= 0) & (given < 0))
     if len(doubtful) and options.max_repairs and not problem.space.closed:
         part, again = problem[doubtful], solution[doubtful]
-        further = sharpener_of(part, start[doubtful], doubtful, _REACH)
+        further = sharpener_of(part, fit.atoms[doubtful], doubtful, _REACH)
         _repair(part, further, again, np.full(len(doubtful), -1), options)
         solution.put(doubtful[again.explained], again[np.flatnonzero(again.explained)])
     solution.explained &= (given < 0) | (solution.atoms.counts == given)
@@ -137,13 +137,14 @@ def solve(
 def _counts(
     problem: Problem, start: Atoms, given: npt.NDArray[np.int64], noise: Array, options: Options
 ) -> tuple[npt.NDArray[np.int64], Array]:
-    """Numbers of atoms as far as they are sure, -1 where not, and the mass in atoms (Eq. 6): `[K]` both."""
+    """Numbers of atoms where the mass tells them or they are given, otherwise -1; and the mass in atoms (Eq. 6): `[K]`
+    both."""
     grids = problem.grids - problem.background(start)
     mass = grids.sum(axis=(1, 2, 3)) / start.scale
     whole = np.rint(mass)
     deviation = noise / start.scale * np.sqrt(grids[0].size)
     sure = (deviation < _WHOLE) & (whole >= 0)
-    # A background adds up over all voxels, and a wrong scale makes any mass a whole number.
+    # A small background adds up to much over all voxels, and an unknown scale says nothing of the number.
     sure &= not (options.free.scale or len(problem.exponents))
     return np.where(given >= 0, given, np.where(sure, whole, -1)).astype(np.int64), mass
 
@@ -171,8 +172,8 @@ def _judged(
     if len(rest):
         part = problem[rest]
         residuals = part.residual(atoms[rest])
-        noise[rest] = evidence.residual_noise(residuals)
-        # What lies so far outside of the box that the noise hides it is no evidence of an atom.
+        noise[rest] = residual_noise(residuals)
+        # An atom so far outside of the box that noise hides it explains nothing, and is dropped.
         traceless = (
             part.columns(atoms[rest]).norms() * atoms.scale[rest, np.newaxis] ** 2
             < _price(part, noise[rest])[:, np.newaxis]
@@ -180,29 +181,30 @@ def _judged(
         present = atoms.present.copy()
         present[rest] &= ~(traceless & (counts[rest] < 0)[:, np.newaxis])
         atoms = dataclasses.replace(atoms, present=present)
-        explained[rest] = evidence.is_white(residuals, noise[rest], sharpener[rest], atoms.counts[rest])
+        explained[rest] = is_white(residuals, noise[rest], sharpener[rest], atoms.counts[rest])
     return Solution(atoms, loss, explained, noise, steps)
 
 
 def _rank(
     atoms: Atoms, loss: Array, wanted: npt.NDArray[np.int64], price: Array, structured: npt.NDArray[np.bool_]
 ) -> tuple[Array, Array]:
-    """How many atoms there are too few or too many, and then what they cost; the lower the better: `[K]` both."""
+    """What to compare solutions by, the lower the better: first how many atoms are missing or too many, then the loss
+    with what the atoms cost: `[K]` both."""
     number, loss = atoms.counts, np.maximum(loss, np.finfo(np.float64).tiny)
     free = np.where(structured, np.log(loss) + _GAIN * number, np.log(loss + price * number))
     return np.where(wanted < 0, 0, np.abs(number - wanted)), np.where(wanted < 0, free, np.log(loss))
 
 
 def _price(problem: Problem, noise: Array) -> Array:
-    """What an atom must save of sum r^2 to be worth its place, `[K]`: the Bayesian information criterion for its three
-    coordinates and its presence."""
+    """By how much an atom must lower sum r^2 to be kept, `[K]`: the Bayesian information criterion for four parameters,
+    its three coordinates and its presence."""
     return 4 * np.log(problem.grids[0].size) * noise**2
 
 
 def _repair(
     problem: Problem, sharpener: Sharpener, solution: Solution, counts: npt.NDArray[np.int64], options: Options
 ) -> None:
-    """Tries other numbers of atoms and other places, on all grids that are not explained at once; changes `solution`.
+    """Tries proposals on all grids that are not explained, all grids at once; puts what is better into `solution`.
 
     Args:
       counts: `[K]`, the numbers of atoms to reach, -1 for that which explains the grid best.
@@ -210,7 +212,7 @@ def _repair(
     failures = np.zeros(len(problem.grids), np.int64)
     floor = options.rounding * np.abs(problem.grids).max(axis=(1, 2, 3))
     for _ in range(options.max_repairs):
-        rows = np.flatnonzero(~solution.explained & (failures < SCHEDULE))
+        rows = np.flatnonzero(~solution.explained & (failures < MOST_FAILURES))
         if not len(rows):
             return
         part, sharp, best, wanted = problem[rows], sharpener[rows], solution[rows], counts[rows]
@@ -220,7 +222,7 @@ def _repair(
         if not len(member):
             continue
         fit = refine(part[member], trials, options.free, max_steps=options.max_steps)
-        # Where more than noise is left, any atom more fits better: it must do so by much.
+        # Where more than noise is left, any additional atom improves the fit: only much better fits count.
         structured = best.loss > 2 * part.grids[0].size * best.noise**2
 
         missing, cost = _rank(fit.atoms, fit.loss, wanted[member], price[member], structured[member])

@@ -1,25 +1,28 @@
-"""What else the atoms of a grid may be, where those found do not explain it."""
+"""Repair: other atoms to try where those found do not explain a grid. Some are added, moved or left out."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.inversion import evidence
-from pg_tf.inversion.factors import Array
+from pg_tf.inversion.columns import Array
+from pg_tf.inversion.confidence import support
+from pg_tf.inversion.noise import SIGNIFICANT
+from pg_tf.inversion.peaks import LOWEST_PEAK, sharp_peaks
 from pg_tf.inversion.problem import Atoms, Problem
-from pg_tf.inversion.seeds import LOWEST_PEAK, most_atoms, sharp_peaks
+from pg_tf.inversion.seeds import most_atoms
 from pg_tf.inversion.sharpen import Sharpener
 
-# An atom that explains less than this part of what a right one does is in a wrong place.
+# An atom with less support than this part of a right one's is taken to be in a wrong place.
 _LEAST_SUPPORT = 0.2
 
-# New atoms are put off their place by this much, in sigma: two in one place would never part.
+# New atoms are put beside their place by this much, in sigma: two in one place have the same gradient and never part.
 _JITTER = 0.1
 
-# Proposals are gone through while they fail. First all that the residual suggests at once; then single atoms and
-# places, by rank: (the worst atom, the best place), (the second worst, the best), ...
-SCHEDULE = 5
+# How many proposals in a row may fail. The first exchanges all atoms that seem wrong for all places that seem to miss
+# one. The others exchange a single atom for a single place, by rank: the worst atom for the best place, then the second
+# worst for the best, and so on.
+MOST_FAILURES = 5
 _RANKS = {1: (0, 0), 2: (1, 0), 3: (0, 1), 4: (2, 0)}
 
 
@@ -31,7 +34,7 @@ def propose(
     failures: npt.NDArray[np.int64],
     price: Array,
 ) -> tuple[npt.NDArray[np.int64], Atoms]:
-    """Other atoms to start a descent from.
+    """Other atoms to start a descent from, none or several for each grid.
 
     Args:
       counts: `[K]`, the numbers of atoms wanted, -1 where any will do.
@@ -42,15 +45,15 @@ def propose(
       Which grid each proposal is for, `[T]`, and the proposals.
     """
     residuals = problem.residual(atoms)
-    support, of_right_atom = evidence.support(problem, atoms, residuals)
+    gains, of_right_atom = support(problem, atoms, residuals)
     least = np.where(counts < 0, price, _LEAST_SUPPORT * of_right_atom)
     places = _places(sharpener, residuals, atoms.scale)
     random = np.random.default_rng(0)
     member, coords = [], []
     for k in range(len(counts)):
         mine = atoms.coords[k][atoms.present[k]]
-        by_support = np.argsort(support[k][atoms.present[k]])
-        weak = int((support[k] < least[k]).sum())
+        by_support = np.argsort(gains[k][atoms.present[k]])
+        weak = int((gains[k] < least[k]).sum())
         where, strong = places[k]
         for drop, add in _exchanges(len(mine), weak, strong, len(where), int(counts[k]), int(failures[k])):
             jitter = random.normal(scale=_JITTER * atoms.sigma[k], size=(len(add), 3))
@@ -98,10 +101,9 @@ def _exchanges(
 def _places(sharpener: Sharpener, residuals: Array, scale: Array) -> list[tuple[Array, int]]:
     """For each grid, where an atom may be missing `[places, 3]`, Å, the best place first; and how many of them are as
     good as the seeds were."""
-    lowest = np.maximum(LOWEST_PEAK, evidence.SIGNIFICANT * sharpener.noise)
+    lowest = np.maximum(LOWEST_PEAK, SIGNIFICANT * sharpener.noise)
     peaks = sharp_peaks(sharpener, residuals, 0.3)
     score = peaks.height * peaks.persistence
-    # What the box cuts is less than an atom.
     limit = most_atoms(residuals, scale).astype(int)
     result = []
     for k in range(len(residuals)):
