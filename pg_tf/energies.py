@@ -65,7 +65,7 @@ def lennard_jones(
         tensors.
       force_field: sigma and epsilon of each element.
       sigma: instead of `atomic_numbers` and `force_field`: sigma of each atom, Å, a scalar or laid out as the atoms.
-      epsilon: likewise, K. An atom with an epsilon of 0 is not there.
+      epsilon: likewise, K. An atom with an epsilon of 0 does not act on the probe.
       mixing: from atom and probe to the pair. "lorentz-berthelot" is `(sigma_1 + sigma_2) / 2` and
         `sqrt(epsilon_1 epsilon_2)`; "geometric" takes the geometric mean of both; None takes sigma and epsilon for
         those of the pair as they are, and no probe.
@@ -99,10 +99,10 @@ def lennard_jones(
       single structure; 0 where no atom is within the cutoff. With `with_gradient` a pair with gradients in K/Å,
       `[..., nx, ny, nz, 3]`, Cartesian, 0 where the energy is clamped.
       Both are differentiable to any order with respect to coords, sigma, epsilon, weights, the probe, the box and the
-      cell; what the op does not know, second derivatives and those of the gradient, goes through the dense form. The
-      derivative to the cell is at fixed Cartesian coords; that at fixed fractional ones comes of `coords =
-      pg_tf.to_cartesian(fractional, cell)` under the same tape. Derivatives take no notice of jumps at the cutoff, and
-      are 0 where the energy is clamped.
+      cell; second derivatives, and derivatives of the gradient, are computed by the dense form. The derivative to the
+      cell is at fixed Cartesian coords; for that at fixed fractional ones, take `coords =
+      pg_tf.to_cartesian(fractional, cell)` under the same tape. Derivatives leave out the jumps at the cutoff, and are
+      0 where the energy is clamped.
 
     Raises:
       ValueError: if a shape, name or static value does not fit, or an element has no parameters.

@@ -38,7 +38,7 @@ def seen_through(box: Box, atoms: FlatAtoms, cell: tf.Tensor, periodic: Sequence
     layout, sigma = atoms.layout, atoms.sigma
     if sigma.shape.rank == 0:
         sigma = tf.fill(tf.shape(atoms.channels), sigma)
-    if all(periodic):  # a wider atom has more images, and no other grid
+    if all(periodic):  # from this width on the grid is even; wider atoms would only need more images for the same grid
         even = tf.minimum(sigma, layout.per_atom(_widest(cell, reach)))
         sigma = tf.where(tf.math.is_finite(sigma), even, sigma)
     coords, image_of, row_splits = _images(atoms.coords, atoms.channels, sigma, layout, cell, periodic, box, reach)

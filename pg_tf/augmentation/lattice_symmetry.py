@@ -13,7 +13,7 @@ import tensorflow as tf
 from pg_tf import cells
 from pg_tf._arguments import as_tensor, checked_periodic, describe
 
-# Each round of a reduction shortens a vector, so that few are needed, whatever the cell; this bounds what is no cell.
+# Each round of a reduction shortens a vector, so few are needed for any cell. The bound is for values that are no cell.
 _ROUNDS = 40
 
 

@@ -72,7 +72,7 @@ def voxelize(
     periods = _periods(sigma, units, periodic, reach)
     wanted = _orders(cell, sigma, periods, reach)
     if orders is None:
-        # What is not finite becomes NaN below, and needs no memory first.
+        # Orders that are not finite make the grid NaN below; until then they must not ask for memory.
         finite = tf.where(tf.math.is_finite(wanted), tf.minimum(wanted, _MOST_ORDERS), tf.ones_like(wanted))
         sizes = tf.unstack(tf.cast(finite, tf.int32))
     else:

@@ -75,9 +75,9 @@ def lennard_jones(
     most = tf.cast(tf.where(countable, most, tf.zeros_like(most)), tf.int32)
     images = tf.reduce_prod(2 * most + 1)
 
-    # Molecules that hold something impossible are NaN as a whole; their values do no harm before.
+    # A structure with a value that the op would refuse becomes NaN as a whole, at the end.
     sound = _sound(coords, sigma, epsilon, origin, edges, cell, cutoff, any(periodic)) & countable
-    # An atom and one image of it is a source; so many are looked at together.
+    # A source is one image of an atom. As many as memory allows are worked on together.
     sources = atoms * images
     at_most = atoms * (_IMAGES if any(periodic) else 1)  # not `sources`: XLA wants to know it beforehand
     together = tf.maximum(1, tf.minimum(at_most, _PAIRS // tf.maximum(batch * voxels, 1)))
