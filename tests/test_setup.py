@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import pg_tf.models
 
@@ -26,6 +28,7 @@ def test_models_are_those_of_the_source_tree() -> None:
     assert Path(pg_tf.models.__file__).parent == ROOT / "models"
 
 
+@pytest.mark.slow
 def test_wheel_is_complete(tmp_path: Path) -> None:
     build = ["build", "--build-base", str(tmp_path), "bdist_wheel", "--dist-dir", str(tmp_path)]
     done = subprocess.run([sys.executable, "setup.py", "--quiet", *build], cwd=ROOT, capture_output=True, text=True)
@@ -36,7 +39,25 @@ def test_wheel_is_complete(tmp_path: Path) -> None:
     for source in [*ROOT.glob("pg_tf/**/*.py"), *ROOT.glob("pg_tf/**/*.npz"), *ROOT.glob("models/**/*.py")]:
         path = source.relative_to(ROOT)
         assert str("pg_tf" / path if path.parts[0] == "models" else path) in packed
-    assert {"pg_tf/libpg_tf.so", "pg_tf/libpg_tf.json"} <= packed
+    assert {"pg_tf/libpg_tf.so", "pg_tf/libpg_tf.json", "pg_tf/py.typed"} <= packed
+
+
+def test_lock_file_holds_a_release_of_every_requirement_that_it_asks_for() -> None:
+    locked: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line and not line.lstrip().startswith("#"):
+            requirement = Requirement(line)
+            locked.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    for text in metadata.requires("pg_tf") or []:
+        wanted = Requirement(text)
+        if wanted.marker and "ogb" in str(wanted.marker):
+            continue  # see the Makefile
+        releases = locked[canonicalize_name(wanted.name)]
+        for python in ("3.10", "3.11", "3.12", "3.13"):
+            environment = {"python_version": python, "python_full_version": f"{python}.0"}
+            (release,) = [r for r in releases if r.marker is None or r.marker.evaluate(environment)]
+            (version,) = release.specifier
+            assert wanted.specifier.contains(version.version), f"{text}; Python {python} has {release}"
 
 
 @pytest.mark.parametrize("program", ["tools/bazel", "scripts/find_bazel.sh", "scripts/setup.sh", ".ci/run"])
