@@ -1,6 +1,7 @@
 """What setup.py and pip make of the project."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -64,3 +65,24 @@ def test_lock_file_holds_a_release_of_every_requirement_that_it_asks_for() -> No
 def test_script_is_executable_and_parses(program: str) -> None:
     assert (ROOT / program).stat().st_mode & 0o111 == 0o111
     subprocess.run(["bash", "-n", str(ROOT / program)], check=True)
+
+
+PROGRAMS = "bash cat cksum dirname echo env flock head id mkdir readlink timeout tr xargs"
+READ_BY_SETUP = "scripts/setup.sh scripts/find_bazel.sh pyproject.toml setup.py requirements.lock .bazelversion"
+
+
+def test_set_up_that_may_not_install_says_what_is_missing_and_leaves_no_environment(tmp_path: Path) -> None:
+    tree, programs = tmp_path / "tree", tmp_path / "programs"
+    programs.mkdir()
+    # No compiler, no Python, no Bazel, and no apt-get to bring them.
+    for name in PROGRAMS.split():
+        (programs / name).symlink_to(str(shutil.which(name)))
+    for name in READ_BY_SETUP.split():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    command = ["bash", tree / "scripts" / "setup.sh"]
+    done = subprocess.run(command, env={"PATH": str(programs)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    for package in ("g++", "python3-venv", "bazel-bootstrap", "docs/install.md"):
+        assert package in done.stderr, done.stderr
+    assert not (tree / ".venv").exists()
