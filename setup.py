@@ -12,8 +12,8 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 RUNTIME_REQUIREMENTS = [
-    "cripser>=0.0.20",
-    "gemmi>=0.7.0",
+    "cripser>=0.0.21",
+    "gemmi>=0.7.3",
     "keras>=3.12",
     "numpy>=1.26.4",
     "plotly>=6.0",
