@@ -4,10 +4,14 @@ PYTHON_IN_VENV := .venv/bin/python
 OP_SOURCES := BUILD WORKSPACE .bazelrc setup.py \
     $(filter-out %_test.cc, $(wildcard ops/* kernels/*)) $(wildcard third_party/*)
 OP := pg_tf/libpg_tf.json
+PIP_INSTALL := $(PYTHON_IN_VENV) -m pip --disable-pip-version-check install --quiet --no-build-isolation \
+    --constraint requirements.lock
+# Not `ogb`: it asks for torch, whose release depends on the machine.
+LOCKED_EXTRAS := bench crystals dev lock study tensorboard xtb
 
 unexport PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo bench test lint clean distclean
+.PHONY: help setup environment demo bench check test lint lock clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -20,14 +24,25 @@ demo: setup ## train a 3D-ResNet on molecules, turn a grid back into atoms, writ
 bench: setup .venv/.bench ## speed beside rivals: tables and charts in runs/bench (ARGS="--quick", --install-rivals, --help)
 	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
 
-test: lint ## lint, the C++ tests and the Python tests
+check: lint ## for every edit, in 3 minutes: lint, types, the C++ tests and the Python tests that are not marked slow
 	tools/bazel test //...
-	$(PYTHON_IN_VENV) -m pytest -n 2
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal -m 'not slow'
+
+test: lint ## all of it: lint, types, the C++ tests and all Python tests
+	tools/bazel test //...
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal
 
 lint: setup ## ruff and mypy
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m mypy
+
+# Not after a set-up, which holds to the lock file that is to be replaced.
+lock: ## choose the releases that set-up installs: writes requirements.lock (ARGS="--upgrade" for the newest ones)
+	@$(PIP_INSTALL) uv
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --python $(PYTHON_IN_VENV) --no-build-isolation \
+	    $(addprefix --extra ,$(LOCKED_EXTRAS)) --custom-compile-command 'make lock' \
+	    --output-file requirements.lock $(ARGS) pyproject.toml
 
 clean: ## remove what was compiled
 	rm -rf build *.egg-info pg_tf/libpg_tf.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -38,8 +53,8 @@ distclean: clean ## and the virtual environment
 	rm -rf .venv .setup
 
 # What only the benchmarks need.
-.venv/.bench: pyproject.toml | setup
-	@$(PYTHON_IN_VENV) -m pip --disable-pip-version-check install --quiet --no-build-isolation --editable '.[bench]'
+.venv/.bench: pyproject.toml requirements.lock | setup
+	@$(PIP_INSTALL) --editable '.[bench]'
 	@touch $@
 
 environment:

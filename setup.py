@@ -12,16 +12,17 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 RUNTIME_REQUIREMENTS = [
-    "cripser",
-    "gemmi",
-    "numpy",
-    "plotly",
-    "rdkit",
-    "rich",
-    "scikit-image",
-    "scipy",
-    "threadpoolctl",
-    "typer",
+    "cripser>=0.0.21",
+    "gemmi>=0.7.3",
+    "keras>=3.12",
+    "numpy>=1.26.4",
+    "plotly>=6.0",
+    "rdkit>=2024.9.1",
+    "rich>=13.9",
+    "scikit-image>=0.24",
+    "scipy>=1.13",
+    "threadpoolctl>=3.5",
+    "typer>=0.15",
 ]
 
 
@@ -76,7 +77,7 @@ class BazelBuild(build_ext):
 setup(
     packages=[*find_packages(include=["pg_tf", "pg_tf.*"]), "pg_tf.models"],
     package_dir={"pg_tf.models": "models"},
-    package_data={"pg_tf.datasets": ["*.npz"]},
+    package_data={"pg_tf": ["py.typed"], "pg_tf.datasets": ["*.npz"]},
     scripts=["scripts/pg-tf"],
     install_requires=[same_minor(tensorflow_version()), *RUNTIME_REQUIREMENTS],
     # Compiled by Bazel; named here so that wheels are made for this platform and build_ext runs.

@@ -11,7 +11,7 @@ unset PYTHONHOME PYTHONPATH
 
 # Those that the pinned TensorFlow has wheels for.
 readonly pythons="3.13 3.12 3.11 3.10"
-readonly wanted="$PWD $(cat pyproject.toml setup.py | cksum)"
+readonly wanted="$PWD $(cat pyproject.toml requirements.lock setup.py | cksum)"
 
 say() { echo "[set-up] $*"; }
 die() { echo "set-up: $*" >&2; exit 1; }
@@ -102,7 +102,9 @@ system_packages() {
   missing=$(missing_packages | xargs)
   [[ -z $missing ]] && return
   [[ $missing == *python3\ python3-venv* ]] || find_python >/dev/null || no_python
-  can_install || die "missing on this machine; install with: sudo apt-get install -y --no-install-recommends $missing"
+  can_install || die "missing on this machine, and installing needs root: ask for" \
+    "sudo apt-get install -y --no-install-recommends $missing" \
+    "(names of Debian and Ubuntu), or see docs/install.md for what does without root"
   say "system packages: $missing"
   # shellcheck disable=SC2086
   apt_install $missing
@@ -130,7 +132,8 @@ pip_install() {
   local quiet=--quiet status=0
   [[ -t 1 ]] && quiet=
   touch .venv/.installing
-  PIP_USER=0 .venv/bin/python -m pip --disable-pip-version-check --no-input install $quiet "$@" || status=$?
+  PIP_USER=0 .venv/bin/python -m pip --disable-pip-version-check --no-input install $quiet \
+    --constraint requirements.lock "$@" || status=$?
   ((status > 128)) || rm .venv/.installing
   return "$status"
 }

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="the benchmarks are not part of an installation"),
     pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ for the C++ baselines"),
 ]

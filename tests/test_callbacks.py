@@ -40,6 +40,7 @@ def autoencoder():
     return model
 
 
+@pytest.mark.slow
 def test_autoencoder_in_training_is_seen_to_place_atoms_better(tmp_path):
     points, grids = molecules(64)
     model = autoencoder()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
+pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -21,6 +21,8 @@ from pg_tf import data_service
 from pg_tf.cli import app
 from pg_tf.datasets import Molecules, load_sample
 
+pytestmark = pytest.mark.slow
+
 CHANNELS = pg_tf.ElementChannels(("C", "N", "O"), unknown="other")
 NUM_MOLECULES = 240
 

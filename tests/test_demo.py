@@ -12,6 +12,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["demo", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_demo_runs_on_a_users_sdf_file(tmp_path):
     write_sdf(tmp_path / "mine.sdf", load_sample("validation")[:60])
     result = run(

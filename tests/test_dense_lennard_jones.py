@@ -61,6 +61,7 @@ def test_dense_energy_and_slope_are_those_of_the_op(
         assert relative(dense_slope, slope) < tolerances.ENERGY["float64"]
 
 
+@pytest.mark.slow
 def test_compiled_program_takes_cells_that_it_has_not_seen(rng: np.random.Generator) -> None:
     numbers = np.array([[8, 14, 1], [6, 8, 0]])
 

@@ -85,6 +85,7 @@ def tf_config(ports: list[int], index: int) -> str:
     return json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
 
 
+@pytest.mark.slow
 def test_weights_agree_with_one_device_when_trained_on_two_devices_and_on_two_machines(tmp_path: Path) -> None:
     ports = free_ports(2)
     programs = {
@@ -119,6 +120,7 @@ def test_weights_agree_with_one_device_when_trained_on_two_devices_and_on_two_ma
             np.testing.assert_allclose(logs[kind][name], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_pg_tf_train_writes_one_run_and_agrees_on_it_across_machines(tmp_path: Path) -> None:
     write_sdf(tmp_path / "molecules.sdf", load_sample("validation")[:60])
     command = (

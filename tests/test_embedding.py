@@ -12,6 +12,8 @@ from pg_tf.embedding import atom_features, decode_grid
 from pg_tf.layers import AtomEmbedding, Voxelize
 from tests import tolerances
 
+pytestmark = pytest.mark.slow
+
 # Features from a float32 grid: its rounding times a condition of a few, where atoms overlap. Measured: 5e-7.
 FEATURES = 5e-6
 

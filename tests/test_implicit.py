@@ -14,6 +14,8 @@ from pg_tf.metrics import match_points
 from tests.reference import Case
 from tests.tolerances import INVERSION
 
+pytestmark = pytest.mark.slow
+
 BOX = pg_tf.Box(np.float64([0, 0, 0]), np.float64([5.0, 5.5, 6.0]))
 SHAPE = (10, 11, 12)
 SIGMA = 0.6

@@ -21,6 +21,8 @@ from pg_tf.inversion.waves import waves
 from pg_tf.structures import Structure, read_structure
 from tests.tolerances import FLOAT64_GRID, INVERSION
 
+pytestmark = pytest.mark.slow
+
 # Not part of the project: real structures beside it.
 CRYSTALS = pathlib.Path(__file__).parents[2] / "shared" / "data" / "crystals"
 needs_crystals = pytest.mark.skipif(not CRYSTALS.is_dir(), reason=f"no crystal structures in {CRYSTALS}")

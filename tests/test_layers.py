@@ -334,6 +334,7 @@ def test_gradients_reach_atoms_and_sigma(layout, atoms):
             np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_dense_layer_trains_under_xla_to_the_same_losses(atoms):
     inputs = pad(pick(atoms, "coords", "atomic_numbers"))
     losses = []

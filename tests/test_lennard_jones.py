@@ -253,6 +253,7 @@ digest = hashlib.sha256(energy.numpy().tobytes() + tape.gradient(energy, x).nump
 """
 
 
+@pytest.mark.slow
 def test_threads_do_not_change_a_bit(run_python: Callable[..., str]) -> None:
     here: dict[str, Any] = {}
     exec(DIGEST.replace("THREADS", ""), here)

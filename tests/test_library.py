@@ -63,6 +63,7 @@ def test_load_names_both_versions_under_another_minor_release(tmp_path: Path) ->
         _library.load(library)
 
 
+@pytest.mark.slow
 def test_load_accepts_another_patch_release(tmp_path: Path) -> None:
     library = place(tmp_path, other_patch())
     shutil.copyfile(BUILT, library)

@@ -21,6 +21,7 @@ def test_baseline_is_supported_and_the_best_level_is_active() -> None:
     assert os.environ.get("PG_TF_SIMD", SUPPORTED[-1]) == ACTIVE
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("PG_TF_SIMD" in os.environ, reason="already a run of another level")
 @pytest.mark.parametrize("level", OTHERS)
 def test_other_levels_pass_the_same_tests(level: str) -> None:
@@ -28,9 +29,7 @@ def test_other_levels_pass_the_same_tests(level: str) -> None:
     names = ["simd_levels", "voxelize_golden", "voxelize_physics", "raw_op", "gradient"]
     names += ["lennard_jones", "lennard_jones_gradient"]
     files = [str(HERE / f"test_{name}.py") for name in names]
-    without = (
-        "dense or xla or watched or environment or unknown_level or shapes or threads"  # nothing of the level in them
-    )
+    without = "dense or xla or watched or unknown_level or shapes or threads"  # nothing of the level in them
     process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", f"not ({without})", *files],
         env={**os.environ, "PG_TF_SIMD": level},
@@ -39,17 +38,6 @@ def test_other_levels_pass_the_same_tests(level: str) -> None:
         check=False,
     )
     assert process.returncode == 0, process.stdout[-4000:]
-
-
-LEVEL = """
-import pg_tf
-print(pg_tf.simd_levels()[1])
-"""
-
-
-@pytest.mark.parametrize("level", OTHERS)
-def test_environment_chooses_the_level(level: str, run_python: Callable[..., str]) -> None:
-    assert run_python(LEVEL, PG_TF_SIMD=level).split() == [level]
 
 
 UNKNOWN = """

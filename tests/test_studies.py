@@ -122,6 +122,7 @@ def test_linear_fit_on_composition_beats_the_mean() -> None:
     assert scores["composition"] < 0.8 * scores["mean"]
 
 
+@pytest.mark.slow
 def test_recipe_runs_and_its_weights_are_kept(tmp_path: Path) -> None:
     lines: list[str] = []
     first = fit.run(TINY, 0, NOWHERE, tmp_path, lines.append)

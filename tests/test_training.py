@@ -25,6 +25,8 @@ from pg_tf.training import PAPER, SMALL, Config, evaluation
 from pg_tf.training.build import learning_rate
 from pg_tf.training.pipeline import batches, training_batches
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--width", 2, "--grid-size", 16, "--batch-size", 16, "--epochs", 2)
 
 

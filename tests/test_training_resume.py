@@ -13,6 +13,8 @@ from sdf_files import write_sdf
 
 from pg_tf.datasets import load_sample
 
+pytestmark = pytest.mark.slow
+
 # Trains in children of a process that has TensorFlow loaded but has not used it, and kills them from outside: the
 # number of the step at which to kill is drawn, the moment within the step and the checkpoint after it is the
 # scheduler's.

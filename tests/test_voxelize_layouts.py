@@ -136,6 +136,7 @@ print(hash(tape.gradient(value, x).numpy().tobytes()))
 """
 
 
+@pytest.mark.slow
 def test_any_number_of_threads_gives_the_same_bits(run_python: Callable[..., str]) -> None:
     one, two, many = (run_python(THREADS.format(threads=n), PYTHONHASHSEED="0").split() for n in (1, 2, 7))
     assert len(one) == 11
@@ -207,6 +208,7 @@ def test_variables_lists_and_arrays_of_any_number_type_are_taken() -> None:
             assert tf.reduce_all(grid == expected)
 
 
+@pytest.mark.slow
 def test_saved_model_round_trip(tmp_path: Path, run_python: Callable[..., str]) -> None:
     class Model(tf.Module):
         @tf.function(input_signature=[tf.RaggedTensorSpec([None, None, 4], ragged_rank=1)])

@@ -216,6 +216,25 @@ def test_channels_without_atoms_are_zero() -> None:
     assert np.flatnonzero(grid.sum((1, 2, 3))).tolist() == [3, 70]
 
 
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("size", [4, 24])
+def test_grid_holds_nothing_of_what_its_memory_held_before(size: int, dtype: str, data_format: str) -> None:
+    shape = [3, 5, size, size, size]
+    garbage = tf.fill(shape, tf.constant(7.0, dtype))
+    del garbage  # freed memory is likely to come back as the next grid
+    coords = tf.RaggedTensor.from_row_lengths(tf.zeros([1, 3]), [0, 1, 0])
+    options = {"num_channels": 5, "grid_shape": size, "data_format": data_format, "dtype": dtype}
+    grid = tf.cast(pg_tf.voxelize(coords, coords.with_flat_values(tf.constant([2])), **options), tf.float64)
+    sums = np.sum(grid, (2, 3, 4) if data_format == "channels_first" else (1, 2, 3))
+    assert np.allclose(sums, [[0] * 5, [0, 0, 1, 0, 0], [0] * 5], atol=5e-3)
+
+
+def test_grid_larger_than_a_stack_sums_to_its_atoms() -> None:
+    grid = pg_tf.voxelize([[1.0, 1, 1]], grid_shape=(300, 200, 100))  # 24 MB
+    assert np.isclose(tf.reduce_sum(grid), 1, atol=1e-4)
+
+
 def test_padding_may_hold_anything(rng: np.random.Generator) -> None:
     case = random_case(rng)
     kept = case.channels >= 0

@@ -384,6 +384,7 @@ def program(tmp_path: pathlib.Path) -> Callable[..., subprocess.Popen[str]]:
     return start
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, program) -> None:
     path = written(tmp_path / "a.sdf", records(4000))
     prepare(sdf([path], "gap", "eV"), tmp_path / "whole", records_per_shard=20)
@@ -527,6 +528,7 @@ def test_xyz_that_promises_more_atoms_than_memory_holds_is_cut_off(tmp_path: pat
     assert any("cut off" in reason for reason in manifest.skipped), manifest.skipped
 
 
+@pytest.mark.slow
 def test_full_disk_is_an_error_that_leaves_no_half_shard_and_can_be_gone_on_from(
     tmp_path: pathlib.Path, program
 ) -> None:

@@ -99,6 +99,7 @@ def test_saved_isotropic_network_predicts_the_same(tmp_path: os.PathLike[str]) -
     np.testing.assert_array_equal(keras.saving.load_model(path)(grids), network(grids))
 
 
+@pytest.mark.slow
 def test_saved_isotropic_network_is_read_where_the_models_are_imported(tmp_path: os.PathLike[str]) -> None:
     _network(16, isotropic=True).save(tmp_path / "network.keras")
     program = "import sys, keras, pg_tf.models; print(keras.saving.load_model(sys.argv[1]).output_shape)"
@@ -107,6 +108,7 @@ def test_saved_isotropic_network_is_read_where_the_models_are_imported(tmp_path:
     assert ended.stdout.splitlines()[-1] == "(None, 1)"
 
 
+@pytest.mark.slow
 def test_isotropic_network_learns_a_fixed_batch() -> None:
     network = _network(16, isotropic=True)
     network.compile(keras.optimizers.Adam(1e-2), "mse", jit_compile=False)
