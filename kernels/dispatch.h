@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/voxelize.h"
+#include "kernels/level.h"
 
 namespace pg_tf {
 

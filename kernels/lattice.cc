@@ -17,7 +17,7 @@ double Determinant(const double m[9]) {
   return m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
 }
 
-// A sum over images of Gaussians wider than this many of the longest lattice vectors is constant to float64, see plan.cc:
+// A sum over images of Gaussians wider than this many of the longest lattice vectors is constant to float64, see voxelize_plan.cc:
 // no vector of the reciprocal lattice is shorter than 2 pi over that length.
 constexpr double kWidestPeriods = 1.4;
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "kernels/cell.h"
+#include "kernels/voxelize_cell.h"
 
 namespace pg_tf {
 

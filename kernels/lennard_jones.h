@@ -1,5 +1,5 @@
 // Lennard-Jones energies of a probe, E(r) = 4 epsilon [(sigma / r)^12 - (sigma / r)^6]: plain data, and the table of
-// functions that each instruction set offers. Free of code, as voxelize.h and for the same reason.
+// functions that each instruction set offers. Free of code, see level.h.
 
 #ifndef PG_TF_KERNELS_LENNARD_JONES_H_
 #define PG_TF_KERNELS_LENNARD_JONES_H_

@@ -7,15 +7,15 @@
 #include <immintrin.h>
 #endif
 
-#include "kernels/voxelize.h"
+#include "kernels/level.h"
 
 #include "kernels/vector-inl.h"
 
-#include "kernels/factors-inl.h"
+#include "kernels/voxelize_factors-inl.h"
 
-#include "kernels/forward-inl.h"
-#include "kernels/gradient-inl.h"
-#include "kernels/cell-inl.h"
+#include "kernels/voxelize_forward-inl.h"
+#include "kernels/voxelize_gradient-inl.h"
+#include "kernels/voxelize_cell-inl.h"
 #include "kernels/lennard_jones-inl.h"
 
 #define PG_TF_STRING(x) #x

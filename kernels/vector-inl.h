@@ -9,6 +9,9 @@
 namespace pg_tf {
 namespace PG_TF_LEVEL {
 
+PG_TF_INLINE int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
+PG_TF_INLINE int64_t Max(int64_t a, int64_t b) { return a > b ? a : b; }
+
 template <typename T>
 struct Simd;
 

@@ -1,15 +1,10 @@
-// What the kernels of every instruction set share: plain data, and the table of functions that each level offers.
-//
-// The level files see this header under their own compiler flags, so it stays free of code: an inline function here
-// could be compiled for AVX-512 and kept by the linker for every CPU.
+// Voxelization on boxes: plain data, and the table of functions that each instruction set offers. Free of code, see
+// level.h.
 
 #ifndef PG_TF_KERNELS_VOXELIZE_H_
 #define PG_TF_KERNELS_VOXELIZE_H_
 
 #include <stdint.h>
-
-#include "kernels/cell.h"
-#include "kernels/lennard_jones.h"
 
 namespace pg_tf {
 
@@ -108,17 +103,6 @@ struct KernelTable {
   // Atom a is of channel channels[a] (soft channels: of all, unless channels[a] is negative). `scratch` as above.
   void (*gradient)(const AtomList<T>& atoms, const int32_t* channels, const GridLayout& layout, const void* upstream,
                    T* scratch, const GradientArrays<T>& gradients);
-};
-
-// One instruction set.
-struct Level {
-  const char* name;
-  KernelTable<float> f32;
-  KernelTable<double> f64;
-  LennardJonesTable<float> lennard_jones_f32;
-  LennardJonesTable<double> lennard_jones_f64;
-  CellTable<float> cell_f32;
-  CellTable<double> cell_f64;
 };
 
 }  // namespace pg_tf

@@ -12,7 +12,7 @@
 #include <type_traits>
 
 #include "absl/status/status.h"
-#include "kernels/plan.h"
+#include "kernels/voxelize_plan.h"
 #include "kernels/validate.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "unsupported/Eigen/CXX11/Tensor"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/grid_allocator.h"
-#include "kernels/plan.h"
+#include "kernels/voxelize_plan.h"
 #include "kernels/voxelize_inputs.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
@@ -151,22 +151,6 @@ class VoxelizeGradOp : public OpKernel {
   bool periodic_[3];
 };
 
-class SimdLevelsOp : public OpKernel {
- public:
-  using OpKernel::OpKernel;
-
-  void Compute(OpKernelContext* ctx) override {
-    const Level* active = nullptr;
-    OP_REQUIRES_OK(ctx, ReadLevel(&active));
-    const std::vector<const Level*> levels = SupportedLevels();
-    Tensor *supported = nullptr, *name = nullptr;
-    OP_REQUIRES_OK(ctx, ctx->allocate_output(0, TensorShape({static_cast<int64_t>(levels.size())}), &supported));
-    OP_REQUIRES_OK(ctx, ctx->allocate_output(1, TensorShape({}), &name));
-    for (size_t i = 0; i < levels.size(); ++i) supported->vec<tensorflow::tstring>()(i) = levels[i]->name;
-    name->scalar<tensorflow::tstring>()() = active->name;
-  }
-};
-
 #define PG_TF_REGISTER(T, Out)                                                                               \
   REGISTER_KERNEL_BUILDER(                                                                                   \
       Name("PgTf>Voxelize").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
@@ -181,8 +165,6 @@ PG_TF_REGISTER(float, Eigen::half);
 PG_TF_REGISTER(float, Eigen::bfloat16);
 PG_TF_REGISTER(double, double);
 #undef PG_TF_REGISTER
-
-REGISTER_KERNEL_BUILDER(Name("PgTf>SimdLevels").Device(tensorflow::DEVICE_CPU), SimdLevelsOp);
 
 }  // namespace
 }  // namespace pg_tf

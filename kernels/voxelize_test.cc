@@ -10,7 +10,7 @@
 
 #include "kernels/check.h"
 #include "kernels/dispatch.h"
-#include "kernels/plan.h"
+#include "kernels/voxelize_plan.h"
 
 namespace pg_tf {
 namespace {

@@ -1,6 +1,6 @@
 // How far an atom reaches: no further than float32 or float64 can tell, and hardly less.
 
-#include "kernels/plan.h"
+#include "kernels/voxelize_plan.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // From a molecule and its box to a Plan: which atoms reach which voxels, in which order they are summed.
 
-#ifndef PG_TF_KERNELS_PLAN_H_
-#define PG_TF_KERNELS_PLAN_H_
+#ifndef PG_TF_KERNELS_VOXELIZE_PLAN_H_
+#define PG_TF_KERNELS_VOXELIZE_PLAN_H_
 
 #include <cstdint>
 #include <vector>
@@ -80,4 +80,4 @@ class Planner {
 
 }  // namespace pg_tf
 
-#endif  // PG_TF_KERNELS_PLAN_H_
+#endif  // PG_TF_KERNELS_VOXELIZE_PLAN_H_

@@ -1,7 +1,7 @@
 // Grids along lattice vectors on every level of this CPU: against quadrature of the formula, image by image; that no kernel
 // touches a byte beside its buffers, and that slabs give the same bits.
 
-#include "kernels/cell.h"
+#include "kernels/voxelize_cell.h"
 
 #include <algorithm>
 #include <cmath>

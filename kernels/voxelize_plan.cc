@@ -1,4 +1,4 @@
-#include "kernels/plan.h"
+#include "kernels/voxelize_plan.h"
 
 #include <algorithm>
 #include <array>

@@ -1,12 +1,12 @@
 // Grids whose voxels lie along the vectors of a lattice, any angles between them: plain data, and the table of functions
-// that each instruction set offers. Free of code, as voxelize.h and for the same reason.
+// that each instruction set offers. Free of code, see level.h.
 //
 // The lattice is seen in the frame where  c = (c0, 0, 0), b = (b0, b1, 0), a = (a0, a1, a2).  There the integral of a
 // Gaussian along c is a difference of two erf for any place along a and b; over a and b it is summed by the rule of Gauss
 // and Legendre.
 
-#ifndef PG_TF_KERNELS_CELL_H_
-#define PG_TF_KERNELS_CELL_H_
+#ifndef PG_TF_KERNELS_VOXELIZE_CELL_H_
+#define PG_TF_KERNELS_VOXELIZE_CELL_H_
 
 #include <stdint.h>
 
@@ -74,4 +74,4 @@ struct CellTable {
 
 }  // namespace pg_tf
 
-#endif  // PG_TF_KERNELS_CELL_H_
+#endif  // PG_TF_KERNELS_VOXELIZE_CELL_H_

@@ -4,9 +4,6 @@
 namespace pg_tf {
 namespace PG_TF_LEVEL {
 
-PG_TF_INLINE int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
-PG_TF_INLINE int64_t Max(int64_t a, int64_t b) { return a > b ? a : b; }
-
 // Where a block lies.
 struct Region {
   int64_t x, x_end;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cell_inputs.h"
+#include "kernels/voxelize_cell_inputs.h"
 
 namespace pg_tf {
 namespace {

@@ -1,7 +1,7 @@
 // What PgTf>VoxelizeCell and its gradient share: their checked inputs.
 
-#ifndef PG_TF_KERNELS_CELL_INPUTS_H_
-#define PG_TF_KERNELS_CELL_INPUTS_H_
+#ifndef PG_TF_KERNELS_VOXELIZE_CELL_INPUTS_H_
+#define PG_TF_KERNELS_VOXELIZE_CELL_INPUTS_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -51,4 +51,4 @@ extern template class Crystals<double>;
 
 }  // namespace pg_tf
 
-#endif  // PG_TF_KERNELS_CELL_INPUTS_H_
+#endif  // PG_TF_KERNELS_VOXELIZE_CELL_INPUTS_H_

@@ -1,4 +1,4 @@
-#include "kernels/cell_inputs.h"
+#include "kernels/voxelize_cell_inputs.h"
 
 #include <cmath>
 #include <limits>

@@ -1,4 +1,4 @@
-// Grid to atoms: what a gradient arriving at the voxels means for each atom. The mirror image of forward-inl.h; the grid
+// Grid to atoms: what a gradient arriving at the voxels means for each atom. The mirror image of voxelize_forward-inl.h; the grid
 // is only read, so each atom sums up its own window.
 //
 // With the sums of U(x, y, z) over y taken first, each voxel costs one load and two multiply-adds (three with sigma):
