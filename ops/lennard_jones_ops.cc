@@ -1,13 +1,9 @@
-#include "tensorflow/core/framework/common_shape_fns.h"
+#include "ops/shapes.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
 namespace pg_tf {
 namespace {
-
-using ::tensorflow::shape_inference::DimensionHandle;
-using ::tensorflow::shape_inference::InferenceContext;
-using ::tensorflow::shape_inference::ShapeHandle;
 
 absl::Status CheckInputs(InferenceContext* c, DimensionHandle* num_atoms, DimensionHandle* batch_size) {
   ShapeHandle coords, sigma, epsilon, row_splits, ignored;
