@@ -5,17 +5,11 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/geometry.h"
 #include "kernels/voxelize.h"
 
 namespace pg_tf {
 namespace {
-
-double Dot(const double* u, const double* v) { return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]; }
-double Length(const double* v) { return std::sqrt(Dot(v, v)); }
-
-double Determinant(const double m[9]) {
-  return m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
-}
 
 // A sum over images of Gaussians wider than this many of the longest lattice vectors is constant to float64, see voxelize_plan.cc:
 // no vector of the reciprocal lattice is shorter than 2 pi over that length.
@@ -90,24 +84,19 @@ double Wrapped(double place, double extent) {
 
 }  // namespace
 
-double Spread(const double cell[9]) {
-  const double edges = Length(cell) * Length(cell + 3) * Length(cell + 6);
-  return edges > 0 ? std::abs(Determinant(cell)) / edges : 0;
-}
-
-bool IsOrthogonal(const double cell[9], double resolution) {
+bool IsOrthogonal(const double cell[3][3], double resolution) {
   for (int d = 0; d < 3; ++d) {
-    const double *u = cell + 3 * d, *v = cell + 3 * ((d + 1) % 3);
+    const double *u = cell[d], *v = cell[(d + 1) % 3];
     if (std::abs(Dot(u, v)) > 4 * resolution * Length(u) * Length(v)) return false;
   }
   return true;
 }
 
-CellGrid MakeCellGrid(const double cell[9], const int64_t shape[3], const bool periodic[3]) {
+CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const bool periodic[3]) {
   CellGrid grid;
   std::copy_n(shape, 3, grid.shape);
   std::copy_n(periodic, 3, grid.periodic);
-  const double *a = cell, *b = cell + 3, *c = cell + 6;
+  const double *a = cell[0], *b = cell[1], *c = cell[2];
   double(&frame)[3][3] = grid.frame;
   const double length = Length(c);
   for (int e = 0; e < 3; ++e) frame[0][e] = c[e] / length;
@@ -115,10 +104,7 @@ CellGrid MakeCellGrid(const double cell[9], const int64_t shape[3], const bool p
   for (int e = 0; e < 3; ++e) frame[1][e] = b[e] - along * frame[0][e];
   const double across = Length(frame[1]);
   for (int e = 0; e < 3; ++e) frame[1][e] /= across;
-  for (int e = 0; e < 3; ++e) {
-    const int f = (e + 1) % 3, g = (e + 2) % 3;
-    frame[2][e] = frame[0][f] * frame[1][g] - frame[0][g] * frame[1][f];
-  }
+  Cross(frame[0], frame[1], frame[2]);
   // The Gaussian does not know left from right: a frame of either kind will do.
   if (Dot(a, frame[2]) < 0) {
     for (double& component : frame[2]) component = -component;

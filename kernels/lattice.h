@@ -9,17 +9,13 @@
 
 namespace pg_tf {
 
-// The volume of the cell over the product of its edges: 1 for right angles, 0 for vectors in one plane or of no length.
-// Rows of `cell` are lattice vectors.
-double Spread(const double cell[9]);
+// Below this relative volume of the cell rounding decides where the voxels are.
+constexpr double kLeastVolume = 1e-3;
 
-// Below this spread rounding decides where the voxels are.
-constexpr double kLeastSpread = 1e-3;
+// Whether the lattice vectors, the rows of `cell`, are at right angles, to the resolution of the type that they came in.
+bool IsOrthogonal(const double cell[3][3], double resolution);
 
-// Whether the lattice vectors are at right angles, to the resolution of the type that they came in.
-bool IsOrthogonal(const double cell[9], double resolution);
-
-CellGrid MakeCellGrid(const double cell[9], const int64_t shape[3], const bool periodic[3]);
+CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const bool periodic[3]);
 
 // The rule of Gauss and Legendre that integrates a Gaussian over `width` sigma to 2e-7 (float) or 1e-13 (double) of the
 // largest such integral; its size is 0 where kLargestRule does not suffice.

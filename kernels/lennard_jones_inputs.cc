@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/geometry.h"
 #include "kernels/validate.h"
 
 namespace pg_tf {
@@ -20,10 +21,6 @@ constexpr double kFurthest = 1e9;
 
 // Images of all atoms of a batch that are kept at once, at most: some 2 GiB.
 constexpr double kMostImages = 2e7;
-
-void CopyRows(const double* from, double to[3][3]) {
-  for (int i = 0; i < 9; ++i) to[i / 3][i % 3] = from[i];
-}
 
 absl::Status CheckParameter(const char* name, const Tensor& tensor, int64_t num_atoms, const Tensor& row_splits) {
   if (tensor.dims() != 1 || tensor.dim_size(0) != num_atoms) {

@@ -102,7 +102,8 @@ class LennardJonesOp : public OpKernel {
       first_tile[b + 1] = first_tile[b] + Tiling(problems[b].grid).num_tiles();
     }
     const double atoms = static_cast<double>(structures.num_atoms()) / static_cast<double>(batch_size);
-    ForEachUnit(ctx, batch_size, 100 + atoms * 1000, [&](int64_t begin, int64_t end) {
+    const Eigen::TensorOpCost search_cost(0, 0, 100 + atoms * 1000);
+    ForEach(ctx, batch_size, search_cost, kNoMemoryForImages, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         problems[b].neighborhood.Build(structures.atoms(b), structures.search(b), structures.cutoff(), shift_);
       }
@@ -113,10 +114,10 @@ class LennardJonesOp : public OpKernel {
     for (int64_t b = 0; b < batch_size; ++b) {
       pairs += (problems[b].neighborhood.AverageNeighbors() + 20) * static_cast<double>(spec_.voxels());
     }
-    const double cycles = pairs * kCyclesPerPair / static_cast<double>(first_tile[batch_size]);
+    const Eigen::TensorOpCost cost(0, 0, pairs * kCyclesPerPair / static_cast<double>(first_tile[batch_size]));
     T* const energies = energy->flat<T>().data();
     T* const gradients = with_gradient_ ? gradient->flat<T>().data() : nullptr;
-    ForEachUnit(ctx, first_tile[batch_size], cycles, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, first_tile[batch_size], cost, kNoMemoryForImages, [&](int64_t begin, int64_t end) {
       std::vector<Neighbor<T>> neighbors;
       int64_t b = std::upper_bound(first_tile.begin(), first_tile.end(), begin) - first_tile.begin() - 1;
       for (int64_t unit = begin; unit < end; ++b) {

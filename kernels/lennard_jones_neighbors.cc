@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/geometry.h"
+
 namespace pg_tf {
 namespace {
 
@@ -16,14 +18,6 @@ constexpr int64_t kTileMostVoxels = 16;
 constexpr double kImagesPerBin = 4;
 constexpr double kMostBins = 512;  // along an axis
 
-double Dot(const double a[3], const double b[3]) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
-
-double Length(const double a[3]) { return std::sqrt(Dot(a, a)); }
-
-void Cross(const double a[3], const double b[3], double product[3]) {
-  for (int d = 0; d < 3; ++d) product[d] = a[(d + 1) % 3] * b[(d + 2) % 3] - a[(d + 2) % 3] * b[(d + 1) % 3];
-}
-
 // dual[i] . rows[j] = 1 where i = j and 0 elsewhere.
 void Dual(const double rows[3][3], double dual[3][3]) {
   const double volume = Volume(rows);
@@ -34,17 +28,6 @@ void Dual(const double rows[3][3], double dual[3][3]) {
 }
 
 }  // namespace
-
-double Volume(const double rows[3][3]) {
-  double normal[3];
-  Cross(rows[1], rows[2], normal);
-  return Dot(rows[0], normal);
-}
-
-double RelativeVolume(const double rows[3][3]) {
-  const double lengths = Length(rows[0]) * Length(rows[1]) * Length(rows[2]);
-  return lengths > 0 ? std::abs(Volume(rows)) / lengths : 0;
-}
 
 ProbeGrid MakeProbeGrid(const double origin[3], const double edges[3][3], const int64_t shape[3]) {
   ProbeGrid grid;

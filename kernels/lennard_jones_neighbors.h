@@ -11,12 +11,6 @@
 
 namespace pg_tf {
 
-// Volume of the parallelepiped of three rows, signed.
-double Volume(const double rows[3][3]);
-
-// Volume over the product of the lengths: 1 for a right angle, 0 for vectors in one plane or no vectors at all.
-double RelativeVolume(const double rows[3][3]);
-
 // A grid of shape[0] x shape[1] x shape[2] probes in the middle of the voxels of a parallelepiped.
 ProbeGrid MakeProbeGrid(const double origin[3], const double edges[3][3], const int64_t shape[3]);
 

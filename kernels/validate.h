@@ -38,6 +38,9 @@ absl::Status ReadLevel(const Level** level);
 // The attribute `periodic`, one flag for each axis.
 absl::Status ReadPeriodic(tensorflow::OpKernelConstruction* ctx, bool periodic[3]);
 
+// Whether the attribute `data_format` is channels_last.
+absl::Status ReadChannelsLast(tensorflow::OpKernelConstruction* ctx, bool* channels_last);
+
 // The attributes `grid_shape`, `num_channels` and `data_format`, checked.
 absl::Status ReadGridSpec(tensorflow::OpKernelConstruction* ctx, GridSpec* spec);
 

@@ -1,7 +1,6 @@
 // PgTf>VoxelizeCellGrad: check, allocate, split the work.
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
 #include "kernels/voxelize_cell_inputs.h"
@@ -47,9 +46,7 @@ class VoxelizeCellGradOp : public OpKernel {
   explicit VoxelizeCellGradOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ReadLevel(&level_));
     OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, periodic_));
-    std::string data_format;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
-    channels_last_ = data_format == "channels_last";
+    OP_REQUIRES_OK(ctx, ReadChannelsLast(ctx, &channels_last_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("with_virial", &with_virial_));
   }
 
@@ -72,7 +69,7 @@ class VoxelizeCellGradOp : public OpKernel {
 
     // A unit of work is an atom.
     const Eigen::TensorOpCost cost(0, 0, crystals.voxels_per_atom() * kCyclesPerTouched + 1000);
-    ForEach(ctx, num_atoms, cost, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, num_atoms, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       std::vector<T> scratch(kCellScratch + kCellArrays * crystals.longest_column());
       int64_t b = 0;
       while (crystals.end(b) <= begin) ++b;

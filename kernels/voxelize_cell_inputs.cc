@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/geometry.h"
+
 namespace pg_tf {
 namespace {
 
@@ -39,12 +41,12 @@ absl::Status Crystals<T>::InitLattices(const Tensor& cell, const GridSpec& spec,
                            ", axis ", std::string(1, "xyz"[i % 3]), " is ", values[i]);
   }
   for (int64_t b = 0; b < cell.dim_size(0); ++b, values += 9) {
-    double vectors[9];
-    std::copy_n(values, 9, vectors);
-    const double spread = Spread(vectors);
-    if (!(spread >= kLeastSpread && std::isfinite(spread))) {
+    double vectors[3][3];
+    CopyRows(values, vectors);
+    const double volume = RelativeVolume(vectors);
+    if (!(volume >= kLeastVolume && std::isfinite(volume))) {
       return InvalidArgument("cell: the vectors of molecule ", b, " lie in one plane or nearly so: their volume is ",
-                             spread, " of the product of their lengths, and must be at least ", kLeastSpread);
+                             volume, " of the product of their lengths, and must be at least ", kLeastVolume);
     }
     grids_.push_back(MakeCellGrid(vectors, spec.shape, periodic));
     orthogonal_.push_back(IsOrthogonal(vectors, std::numeric_limits<T>::epsilon()));

@@ -67,7 +67,7 @@ class VoxelizeCellOp : public OpKernel {
     const double touched = crystals.voxels_per_atom() * crystals.atoms_per_molecule() / slabs;
     const Eigen::TensorOpCost cost(0, slab * plane * sizeof(Out),
                                    touched * kCyclesPerTouched + slab * plane * kCyclesPerVoxel);
-    ForEach(ctx, crystals.batch_size() * slabs, cost, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, crystals.batch_size() * slabs, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       Planner<T> planner;
       std::vector<T> aligned, scratch(kCellScratch + kCellArrays * crystals.longest_column());
       std::vector<double> sums;

@@ -1,7 +1,6 @@
 // PgTf>Voxelize and its gradient: check, allocate, split the work.
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
 #include "kernels/grid_allocator.h"
@@ -61,7 +60,7 @@ class VoxelizeOp : public OpKernel {
     const Eigen::TensorOpCost cost(0, slab_voxels * sizeof(Out),
                                    slab_voxels * kCyclesPerVoxel +
                                        molecules.atoms_per_molecule() * kCyclesPerAtom / slabs);
-    ForEach(ctx, molecules.batch_size() * slabs, cost, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, molecules.batch_size() * slabs, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       // Kept by each thread: a map over single molecules would ask for it anew with every element.
       static thread_local Planner<T> planner;
       for (int64_t unit = begin; unit < end;) {
@@ -86,11 +85,9 @@ class VoxelizeGradOp : public OpKernel {
  public:
   explicit VoxelizeGradOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ReadLevel(&level_));
-    std::string data_format;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
+    OP_REQUIRES_OK(ctx, ReadChannelsLast(ctx, &channels_last_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("with_sigma", &with_sigma_));
     OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, periodic_));
-    channels_last_ = data_format == "channels_last";
   }
 
   void Compute(OpKernelContext* ctx) override {
@@ -121,7 +118,7 @@ class VoxelizeGradOp : public OpKernel {
 
     // A unit of work is an atom.
     const Eigen::TensorOpCost cost(2 * kCyclesPerAtom * columns, 0, 2 * kCyclesPerAtom * columns);
-    ForEach(ctx, num_atoms, cost, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, num_atoms, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       AtomWindows<T> windows;
       std::vector<T> scratch(kGradientArrays * (longest + kGradientPadding));
       int64_t b = 0;
