@@ -6,14 +6,10 @@
 #include <vector>
 
 #include "kernels/geometry.h"
-#include "kernels/voxelize.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {
-
-// A sum over images of Gaussians wider than this many of the longest lattice vectors is constant to float64, see voxelize_plan.cc:
-// no vector of the reciprocal lattice is shorter than 2 pi over that length.
-constexpr double kWidestPeriods = 1.4;
 
 // In voxels: as far from the cell as makes no difference, and still a whole number.
 constexpr double kFarthest = 1e15;

@@ -9,9 +9,6 @@
 
 namespace pg_tf {
 
-// Below this relative volume of the cell rounding decides where the voxels are.
-constexpr double kLeastVolume = 1e-3;
-
 // Whether the lattice vectors, the rows of `cell`, are at right angles, to the resolution of the type that they came in.
 bool IsOrthogonal(const double cell[3][3], double resolution);
 

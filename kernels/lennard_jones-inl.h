@@ -15,6 +15,12 @@ PG_TF_INLINE Vec<T> Broadcast(T value) {
   return Vec<T>{} + value;
 }
 
+// The squared distance below which the energy stays what it is there.
+template <typename T>
+PG_TF_INLINE Vec<T> Closest(T sigma_squared) {
+  return Broadcast(sigma_squared * static_cast<T>(kClosestSquared) + static_cast<T>(kClosestAddend));
+}
+
 template <typename T, bool kGradient>
 PG_TF_INLINE void TileEnergy(const NeighborList<T>& list, const ProbeTile<T>& tile) {
   constexpr int kLanes = Simd<T>::kLanes;
@@ -29,7 +35,7 @@ PG_TF_INLINE void TileEnergy(const NeighborList<T>& list, const ProbeTile<T>& ti
       Vec<T> sum[kProbeVectors] = {}, sum_gradient[kProbeVectors][3] = {};
       for (int64_t n = run; n < end; ++n) {
         const Neighbor<T>& neighbor = list.neighbors[n];
-        const Vec<T> closest = Broadcast(neighbor.sigma_squared * static_cast<T>(kClosestSquared) + static_cast<T>(1e-12));
+        const Vec<T> closest = Closest(neighbor.sigma_squared);
         for (int v = 0; v < kProbeVectors; ++v) {
           const Vec<T> x = place[v][0] - neighbor.place[0];
           const Vec<T> y = place[v][1] - neighbor.place[1];
@@ -100,7 +106,7 @@ template <typename T>
 PG_TF_INLINE RowSums SumRow(const Source<T>& source, const T* upstream, int64_t begin, int64_t end, int64_t readable,
                             T across_squared, T along, T spacing, T cutoff_squared) {
   constexpr int kLanes = Simd<T>::kLanes;
-  const Vec<T> closest = Broadcast(source.sigma_squared * static_cast<T>(kClosestSquared) + static_cast<T>(1e-12));
+  const Vec<T> closest = Closest(source.sigma_squared);
   Vec<T> pull_0 = {}, pull_1 = {}, pull_2 = {}, log_sigma = {}, epsilon = {};
   const Vec<T> lanes = Iota<T>();
   for (int64_t k = begin; k < end; k += kLanes) {

@@ -8,13 +8,6 @@
 
 namespace pg_tf {
 
-// Closer than this, as r^2 / sigma^2, the energy stays what it is there, some 1e24 epsilon: what lies at r = 0 is then
-// large, and its derivatives finite in float32.
-constexpr double kClosestSquared = 1e-4;
-
-// The largest bound on the energy, K: below it, and with the line above, no derivative overflows float32.
-constexpr double kLargestEnergy = 1e24;
-
 // The places of the probe: voxel centres  first + i step[0] + j step[1] + k step[2].
 struct ProbeGrid {
   int64_t shape[3];

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/lennard_jones_inputs.h"
+#include "kernels/limits.h"
 #include "kernels/validate.h"
 
 namespace pg_tf {

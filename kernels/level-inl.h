@@ -8,6 +8,7 @@
 #endif
 
 #include "kernels/level.h"
+#include "kernels/limits.h"
 
 #include "kernels/vector-inl.h"
 

@@ -8,10 +8,6 @@
 
 namespace pg_tf {
 
-// How far a derivative reaches, in sigma: where exp(-r^2 / 2), relative to its peak, falls below 2^-24 and 2^-53.
-template <typename T>
-constexpr double kDerivativeReach = sizeof(T) == 4 ? 5.77 : 8.58;
-
 // The reach of one atom on one axis, in units that stay exact in float32 close to the atom. Edge j of the window lies
 // t_j = (first + j - offset) * step  standard deviations from the atom.
 template <typename T>

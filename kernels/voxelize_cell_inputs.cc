@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/geometry.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {

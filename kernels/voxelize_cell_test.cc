@@ -15,6 +15,7 @@
 #include "kernels/geometry.h"
 #include "kernels/guarded.h"
 #include "kernels/lattice.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {
@@ -181,6 +182,7 @@ void TestRulesAreAccurate() {
             centre, (sum - exact) / largest);
     }
   }
+  CHECK(GaussLegendre<T>(1 / kLeastSigma).size > 0, "no rule for the narrowest sigma");
   CHECK(GaussLegendre<T>(50).size == 0, "a rule for too wide an interval");
 }
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/limits.h"
+
 namespace pg_tf {
 namespace {
 
@@ -17,10 +19,6 @@ constexpr int64_t kAllBlocksBytes = 65536;
 
 // A Gaussian wider than this many voxels leaves nothing in any of them; float32 could not even hold its window.
 constexpr double kWidest = 1e30;
-
-// The sum over the images of a Gaussian wider than this many periods is constant to float64: its first Fourier component
-// is 2 exp(-2 pi^2 1.4^2) = 3e-17 (Poisson's summation formula).
-constexpr double kWidestPeriods = 1.4;
 
 constexpr double kStepsPerUnit = 16;
 constexpr int kReachEntries = 65;

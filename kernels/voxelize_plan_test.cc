@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/check.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {

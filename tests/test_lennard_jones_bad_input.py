@@ -69,7 +69,7 @@ def test_box_must_have_a_volume(lengths: Any) -> None:
 
 @pytest.mark.parametrize("cutoff", [0.0, -1.0, np.nan, np.inf, 1e9])
 def test_cutoff_must_be_a_distance(cutoff: float) -> None:
-    refuses(BAD_VALUE, "cutoff must be greater than 0 and at most 1e6, got", cutoff=cutoff)
+    refuses(BAD_VALUE, "cutoff must be greater than 0 and at most 1e+06, got", cutoff=cutoff)
 
 
 def test_cutoff_beyond_all_memory_is_refused() -> None:
@@ -89,8 +89,8 @@ def test_grid_larger_than_the_memory_is_refused() -> None:
 def test_parameters_must_be_possible(value: float) -> None:
     good = {"atomic_numbers": None, "sigma": 3.0, "epsilon": 50.0, "mixing": None}
     each = changed(np.full((2, 3), 3.0), 1, 0, value)
-    refuses(BAD_VALUE, "sigma must be from 0 to 1e6: molecule 1, atom 0 has", **{**good, "sigma": each})
-    refuses(BAD_VALUE, "epsilon must be from 0 to 1e6: molecule 1, atom 0 has", **{**good, "epsilon": each})
+    refuses(BAD_VALUE, "sigma must be from 0 to 1e+06: molecule 1, atom 0 has", **{**good, "sigma": each})
+    refuses(BAD_VALUE, "epsilon must be from 0 to 1e+06: molecule 1, atom 0 has", **{**good, "epsilon": each})
 
 
 @pytest.mark.parametrize(("number", "text"), [(104, "is Rf (atomic number 104)"), (119, "has 119"), (-1, "has -1")])
