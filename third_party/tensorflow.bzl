@@ -13,6 +13,8 @@ print(json.dumps(dict(
 """
 
 _BUILD = """
+load("@rules_cc//cc:defs.bzl", "cc_library")
+
 package(default_visibility = ["//visibility:public"])
 
 # As system headers (-isystem), for their many warnings are not ours. include/external holds what TensorFlow itself
