@@ -14,10 +14,14 @@
 
 #include "kernels/voxelize_factors-inl.h"
 
+#include "kernels/voxelize_sums-inl.h"
+
+#include "kernels/voxelize_store-inl.h"
+
+#include "kernels/lennard_jones-inl.h"
+#include "kernels/voxelize_cell-inl.h"
 #include "kernels/voxelize_forward-inl.h"
 #include "kernels/voxelize_gradient-inl.h"
-#include "kernels/voxelize_cell-inl.h"
-#include "kernels/lennard_jones-inl.h"
 
 #define PG_TF_STRING(x) #x
 #define PG_TF_NAME(x) PG_TF_STRING(x)
