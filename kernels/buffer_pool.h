@@ -11,8 +11,8 @@
 
 namespace pg_tf {
 
-// Safe to use from many threads. What is idle stays mapped: a pool holds up to a quarter more than its users held at one
-// time, and kIdleBytes. The system may take idle pages back when it runs short of memory (where it can: Linux,
+// Safe to use from many threads. What is idle stays mapped: a pool holds up to a quarter more than its users held at
+// one time, and kIdleBytes. The system may take idle pages back when it runs short of memory (where it can: Linux,
 // MADV_FREE). Made for buffers of 64 KiB and more; smaller ones are better kept by the C library.
 class BufferPool {
  public:

@@ -1,5 +1,5 @@
-// Vectors of three components, and the parallelepipeds that three of them span; rows are vectors. Code, so not for the files
-// of the instruction sets, see level.h.
+// Vectors of three components, and the parallelepipeds that three of them span; rows are vectors. Code, so not for the
+// files of the instruction sets, see level.h.
 
 #ifndef PG_TF_KERNELS_GEOMETRY_H_
 #define PG_TF_KERNELS_GEOMETRY_H_

@@ -93,7 +93,7 @@ CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const boo
   std::copy_n(shape, 3, grid.shape);
   std::copy_n(periodic, 3, grid.periodic);
   const double *a = cell[0], *b = cell[1], *c = cell[2];
-  double(&frame)[3][3] = grid.frame;
+  double (&frame)[3][3] = grid.frame;
   const double length = Length(c);
   for (int e = 0; e < 3; ++e) frame[0][e] = c[e] / length;
   const double along = Dot(b, frame[0]);
@@ -169,11 +169,11 @@ double LongestColumn(const CellGrid& grid, double sigma) {
   return grid.periodic[2] ? count : std::min(count, static_cast<double>(grid.shape[2]));
 }
 
-#define PG_TF_INSTANTIATE(T)                                                    \
-  template Rule GaussLegendre<T>(double);                                       \
-  template CellAtom MakeCellAtom<T>(const CellGrid&, const double[3], double);  \
-  template double NarrowestSigma<T>(const CellGrid&);                           \
-  template double Touched<T>(const CellGrid&, double);                          \
+#define PG_TF_INSTANTIATE(T)                                                   \
+  template Rule GaussLegendre<T>(double);                                      \
+  template CellAtom MakeCellAtom<T>(const CellGrid&, const double[3], double); \
+  template double NarrowestSigma<T>(const CellGrid&);                          \
+  template double Touched<T>(const CellGrid&, double);                         \
   template double LongestColumn<T>(const CellGrid&, double)
 PG_TF_INSTANTIATE(float);
 PG_TF_INSTANTIATE(double);

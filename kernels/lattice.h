@@ -9,7 +9,8 @@
 
 namespace pg_tf {
 
-// Whether the lattice vectors, the rows of `cell`, are at right angles, to the resolution of the type that they came in.
+// Whether the lattice vectors, the rows of `cell`, are at right angles, to the resolution of the type that they came
+// in.
 bool IsOrthogonal(const double cell[3][3], double resolution);
 
 CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const bool periodic[3]);

@@ -144,8 +144,12 @@ struct Span {
 PG_TF_INLINE Span Within(double reach, double offset, double per_spacing, int64_t extent) {
   const double low = ::ceil((-reach - offset) * per_spacing), high = ::floor((reach - offset) * per_spacing) + 1;
   const double limit = static_cast<double>(extent);
-  return {static_cast<int64_t>(low < 0 ? 0 : low > limit ? limit : low),
-          static_cast<int64_t>(high < 0 ? 0 : high > limit ? limit : high)};
+  return {static_cast<int64_t>(low < 0       ? 0
+                               : low > limit ? limit
+                                             : low),
+          static_cast<int64_t>(high < 0       ? 0
+                               : high > limit ? limit
+                                              : high)};
 }
 
 PG_TF_INLINE double Dot(const double* a, const double* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }

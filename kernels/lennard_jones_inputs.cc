@@ -22,8 +22,8 @@ absl::Status CheckParameter(const char* name, const Tensor& tensor, int64_t num_
   const auto values = tensor.vec<double>();
   for (int64_t a = 0; a < num_atoms; ++a) {
     if (values(a) >= 0 && values(a) <= kLargestParameter) continue;
-    return InvalidArgument(name, " must be from 0 to ", kLargestParameter, ": ", AtomPlace(row_splits, a), " has ", values(a),
-                           " with the probe");
+    return InvalidArgument(name, " must be from 0 to ", kLargestParameter, ": ", AtomPlace(row_splits, a), " has ",
+                           values(a), " with the probe");
   }
   return absl::OkStatus();
 }
@@ -62,8 +62,9 @@ absl::Status Structures::InitAtoms(OpKernelContext* ctx) {
   batch_size_ = row_splits.NumElements() - 1;
   for (int64_t i = 0; i < 3 * num_atoms; ++i) {
     if (std::abs(all_.coords[i]) <= kLargestCoordinate) continue;
-    return InvalidArgument("coords must be finite and at most ", kLargestCoordinate, " Å: ", AtomPlace(row_splits, i / 3),
-                           ", axis ", std::string(1, "xyz"[i % 3]), " is ", all_.coords[i]);
+    return InvalidArgument("coords must be finite and at most ", kLargestCoordinate,
+                           " Å: ", AtomPlace(row_splits, i / 3), ", axis ", std::string(1, "xyz"[i % 3]), " is ",
+                           all_.coords[i]);
   }
   return absl::OkStatus();
 }
@@ -118,7 +119,8 @@ absl::Status Structures::Rows(const char* name, const Tensor& tensor, const std:
   for (int64_t i = 0; i < tensor.NumElements(); ++i) {
     const double value = rows->data[i];
     if (std::abs(value) <= kLargestCoordinate) continue;
-    return InvalidArgument(name, " must be finite and at most ", kLargestCoordinate, " Å: molecule ", i / size, " has ", value);
+    return InvalidArgument(name, " must be finite and at most ", kLargestCoordinate, " Å: molecule ", i / size, " has ",
+                           value);
   }
   return absl::OkStatus();
 }

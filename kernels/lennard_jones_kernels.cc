@@ -79,9 +79,9 @@ class LennardJonesOp : public OpKernel {
     OP_REQUIRES(ctx, ctx->input(8).dims() == 0,
                 InvalidArgument("max_energy must be a scalar, got shape ", ctx->input(8).shape().DebugString()));
     const double max_energy = ctx->input(8).scalar<double>()();
-    OP_REQUIRES(ctx, max_energy > 0 && max_energy <= kLargestEnergy,
-                InvalidArgument("max_energy must be greater than 0 and at most ", kLargestEnergy, " K, got ",
-                                max_energy));
+    OP_REQUIRES(
+        ctx, max_energy > 0 && max_energy <= kLargestEnergy,
+        InvalidArgument("max_energy must be greater than 0 and at most ", kLargestEnergy, " K, got ", max_energy));
     const int64_t batch_size = structures.batch_size();
     OP_REQUIRES_OK(ctx, ValidateGridSize(spec_, batch_size, (with_gradient_ ? 4 : 1) * sizeof(T)));
     TensorShape shape({batch_size, spec_.shape[0], spec_.shape[1], spec_.shape[2]});
@@ -129,10 +129,10 @@ class LennardJonesOp : public OpKernel {
           const Tiling::Tile tile = tiling.tile(unit - first_tile[b]);
           problem.neighborhood.Gather(tile.middle, structures.cutoff() + tile.radius, &neighbors);
           const ProbeTile<T> probes = buffer.Fill(problem.grid, tile);
-          LennardJonesKernels<T>(*level_).energy({static_cast<int64_t>(neighbors.size()), neighbors.data(),
-                                    static_cast<T>(structures.cutoff() * structures.cutoff()),
-                                    static_cast<T>(max_energy)},
-                                   probes);
+          LennardJonesKernels<T>(*level_).energy(
+              {static_cast<int64_t>(neighbors.size()), neighbors.data(),
+               static_cast<T>(structures.cutoff() * structures.cutoff()), static_cast<T>(max_energy)},
+              probes);
           Write(tile, probes, b, energies, gradients);
         }
       }

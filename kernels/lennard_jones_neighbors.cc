@@ -206,7 +206,8 @@ template void Neighborhood::Gather(const double*, double, std::vector<Neighbor<d
 Tiling::Tiling(const ProbeGrid& grid) : grid_(grid) {
   for (int d = 0; d < 3; ++d) {
     const double voxels = std::round(kTileSide / Length(grid.step[d]));
-    const int64_t wanted = std::min(static_cast<int64_t>(std::clamp<double>(voxels, 1, kTileMostVoxels)), grid.shape[d]);
+    const int64_t wanted =
+        std::min(static_cast<int64_t>(std::clamp<double>(voxels, 1, kTileMostVoxels)), grid.shape[d]);
     tiles_[d] = (grid.shape[d] + wanted - 1) / wanted;
     side_[d] = (grid.shape[d] + tiles_[d] - 1) / tiles_[d];
     tiles_[d] = (grid.shape[d] + side_[d] - 1) / side_[d];

@@ -56,8 +56,8 @@ class ImageSearch {
   void ReduceLattice();
   bool NearGrid(const double place[3]) const;
 
-  double rows_[3][3];        // the lattice, its periodic vectors reduced
-  double change_[3][3];      // rows_ = change_ . the lattice as it was given
+  double rows_[3][3];    // the lattice, its periodic vectors reduced
+  double change_[3][3];  // rows_ = change_ . the lattice as it was given
   bool periodic_[3];
   double dual_[3][3];        // fractional coordinate d of x is x . dual_[d]
   double low_[3], high_[3];  // fractional coordinates that are within the cutoff of the grid

@@ -45,8 +45,8 @@ constexpr CellTable<T> Cell() {
 }
 
 extern const Level kLevel;
-const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(),       Table<double>(),
-                      LennardJones<float>(),   LennardJones<double>(), Cell<float>(), Cell<double>()};
+const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(), Table<double>(), LennardJones<float>(),
+                      LennardJones<double>(),  Cell<float>(),  Cell<double>()};
 
 }  // namespace PG_TF_LEVEL
 }  // namespace pg_tf

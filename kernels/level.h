@@ -1,8 +1,8 @@
 // An instruction set that the arithmetic is compiled for, with the functions that it offers.
 //
-// The files of the instruction sets (avx2.cc and its siblings) see this header and those it includes under compiler flags
-// of their own. So these hold plain data and declarations and no code: the linker could keep the AVX-512 copy of an inline
-// function for every CPU.
+// The files of the instruction sets (avx2.cc and its siblings) see this header and those it includes under compiler
+// flags of their own. So these hold plain data and declarations and no code: the linker could keep the AVX-512 copy of
+// an inline function for every CPU.
 
 #ifndef PG_TF_KERNELS_LEVEL_H_
 #define PG_TF_KERNELS_LEVEL_H_

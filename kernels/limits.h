@@ -1,5 +1,5 @@
-// Limits that the compiled ops share with their counterparts in Python. pg_tf/_limits.py holds the same numbers under the
-// same names (kLeastVolume is LEAST_VOLUME there), and tests/test_limits.py compares the two files.
+// Limits that the compiled ops share with their counterparts in Python. pg_tf/_limits.py holds the same numbers under
+// the same names (kLeastVolume is LEAST_VOLUME there), and tests/test_limits.py compares the two files.
 
 #ifndef PG_TF_KERNELS_LIMITS_H_
 #define PG_TF_KERNELS_LIMITS_H_
@@ -17,8 +17,8 @@ constexpr double kDerivativeReach = sizeof(T) == 4 ? kReachFloat32 : kReachFloat
 // counts: no vector of the reciprocal lattice is shorter than 2 pi over its length.
 constexpr double kWidestPeriods = 1.4;
 
-// The least volume of a cell with a density grid, relative to the product of its edges: below it, rounding decides where
-// the voxels are.
+// The least volume of a cell with a density grid, relative to the product of its edges: below it, rounding decides
+// where the voxels are.
 constexpr double kLeastVolume = 1e-3;
 
 // The least sigma in an oblique cell, relative to the longest edge of a voxel, that is accepted with certainty: the

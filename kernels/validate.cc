@@ -231,9 +231,9 @@ absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t ba
   return absl::OkStatus();
 }
 
-#define PG_TF_INSTANTIATE(T)                                                                                         \
-  template absl::Status ValidateCoords<T>(const Tensor&, const Tensor&, const Tensor&);                              \
-  template absl::Status ValidateAtoms<T>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, int64_t);       \
+#define PG_TF_INSTANTIATE(T)                                                                                   \
+  template absl::Status ValidateCoords<T>(const Tensor&, const Tensor&, const Tensor&);                        \
+  template absl::Status ValidateAtoms<T>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, int64_t); \
   template absl::Status ValidateBox<T>(const Tensor&, const Tensor&, int64_t);
 PG_TF_INSTANTIATE(float)
 PG_TF_INSTANTIATE(double)

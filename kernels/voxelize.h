@@ -30,8 +30,9 @@ struct AtomList {
   int64_t weight_stride;            // 1, or the number of channels for soft channels
 };
 
-// A block: the part of one channel that is summed up at once, small enough to stay in the first-level cache. Rows run the
-// whole length of z; a block is either some rows of one plane or some whole planes, so its voxels are a run in memory.
+// A block: the part of one channel that is summed up at once, small enough to stay in the first-level cache. Rows run
+// the whole length of z; a block is either some rows of one plane or some whole planes, so its voxels are a run in
+// memory.
 struct BlockShape {
   int64_t planes;
   int64_t rows;   // of each plane
@@ -92,8 +93,8 @@ struct KernelTable {
   int64_t lanes;  // values in a vector
   // Fills plan.factors.
   void (*factors)(const Plan<T>& plan);
-  // Writes every voxel of the planes [x_begin, x_end); `grid` points at the molecule's first voxel. `stream` writes past
-  // the caches.
+  // Writes every voxel of the planes [x_begin, x_end); `grid` points at the molecule's first voxel. `stream` writes
+  // past the caches.
   void (*forward)(const Plan<T>& plan, const GridLayout& layout, bool stream, void* grid);
   // The gradient of sum(upstream * grid) to every atom of the list, which begins with an entry for each atom in order.
   // Atom a is of channel channels[a] (soft channels: of all, unless channels[a] is negative). `scratch` as above.

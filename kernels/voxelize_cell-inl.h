@@ -1,6 +1,6 @@
-// One atom on a grid along lattice vectors, column by column: a column is the row of voxels along c at one place (i, j) on
-// a and b. The voxels that a sphere around the atom touches are visited, wherever they lie in the unending lattice, and
-// folded back into the cell: no image is ever looked for.
+// One atom on a grid along lattice vectors, column by column: a column is the row of voxels along c at one place (i, j)
+// on a and b. The voxels that a sphere around the atom touches are visited, wherever they lie in the unending lattice,
+// and folded back into the cell: no image is ever looked for.
 
 namespace pg_tf {
 namespace PG_TF_LEVEL {
@@ -60,8 +60,8 @@ PG_TF_INLINE int64_t Below(double x) {
 }
 PG_TF_INLINE int64_t Above(double x) { return -Below(-x); }
 
-// Nodes of one column from those of its plane and its row. Nodes with equal shifts see the same integral along c and are
-// one to the grid (kMerge), though not to the gradient.
+// Nodes of one column from those of its plane and its row. Nodes with equal shifts see the same integral along c and
+// are one to the grid (kMerge), though not to the gradient.
 template <bool kMerge, typename T>
 PG_TF_INLINE void FillNodes(int64_t size_a, int64_t size_b, T row, CellScratch<T>* scratch) {
   constexpr int64_t kLanes = Simd<T>::kLanes;
@@ -190,8 +190,8 @@ PG_TF_INLINE void FillLine(const AxisWindow<T>& window, int64_t count, const Nod
   EdgeDifferences(line, count, line);
 }
 
-// Calls visit(k, z, run) for the parts of a column that lie in one piece in the grid: `run` voxels, from the k-th of the
-// column and from z in the grid on.
+// Calls visit(k, z, run) for the parts of a column that lie in one piece in the grid: `run` voxels, from the k-th of
+// the column and from z in the grid on.
 template <typename Visit>
 PG_TF_INLINE void ForEachRun(int64_t begin, int64_t count, int64_t extent, Visit visit) {
   int64_t z = Folded(begin, extent);
@@ -231,8 +231,8 @@ struct CellMoments {
   Vec<T> h = {}, h_y = {}, h_z = {}, h_yy = {}, h_zz = {}, h_yz = {}, g = {}, g_y = {}, g_z = {}, s = {};
 };
 
-// With the difference of the upstream gradient between neighbouring voxels at each edge, sums over voxels become sums over
-// edges.
+// With the difference of the upstream gradient between neighbouring voxels at each edge, sums over voxels become sums
+// over edges.
 template <bool kVirial, typename T>
 PG_TF_INLINE void AddMoments(const AxisWindow<T>& window, int64_t count, const CellScratch<T>& scratch,
                              CellMoments<T>* sums) {
@@ -245,8 +245,8 @@ PG_TF_INLINE void AddMoments(const AxisWindow<T>& window, int64_t count, const C
     for (int64_t n = 0; n < nodes.size; ++n) {
       const Vec<T> t = (position - window.offset) * window.step + nodes.shift[n];
       const Vec<T> density = Density(t) * steps * nodes.weight[n];
-      const Vec<T> h = (centre ? series(t + window.step / 2, window.step) * upstream : HalfErf(t) * steps) *
-                       nodes.weight[n];
+      const Vec<T> h =
+          (centre ? series(t + window.step / 2, window.step) * upstream : HalfErf(t) * steps) * nodes.weight[n];
       const T y = nodes.y[n], z = nodes.z[n];
       sums->h += h;
       sums->h_y += h * y;

@@ -1,9 +1,9 @@
-// Grids whose voxels lie along the vectors of a lattice, any angles between them: plain data, and the table of functions
-// that each instruction set offers. Free of code, see level.h.
+// Grids whose voxels lie along the vectors of a lattice, any angles between them: plain data, and the table of
+// functions that each instruction set offers. Free of code, see level.h.
 //
 // The lattice is seen in the frame where  c = (c0, 0, 0), b = (b0, b1, 0), a = (a0, a1, a2).  There the integral of a
-// Gaussian along c is a difference of two erf for any place along a and b; over a and b it is summed by the rule of Gauss
-// and Legendre.
+// Gaussian along c is a difference of two erf for any place along a and b; over a and b it is summed by the rule of
+// Gauss and Legendre.
 
 #ifndef PG_TF_KERNELS_VOXELIZE_CELL_H_
 #define PG_TF_KERNELS_VOXELIZE_CELL_H_
@@ -66,7 +66,8 @@ template <typename T>
 struct CellTable {
   // Adds weights[c] times the atom's integrals to channel c of the sums. `longest`: see CellColumn.
   void (*add)(const CellGrid& grid, const CellAtom& atom, int64_t longest, const T* weights, T* scratch, CellSums sums);
-  // The gradient of sum(weights[c] * upstream * integrals) to the atom, and that to each weight; the virial only if asked.
+  // The gradient of sum(weights[c] * upstream * integrals) to the atom, and that to each weight; the virial only if
+  // asked.
   void (*gradient)(const CellGrid& grid, const CellAtom& atom, int64_t longest, const T* weights,
                    const CellUpstream<T>& upstream, bool with_virial, T* scratch, CellGradient* gradient,
                    T* to_weights);

@@ -93,8 +93,8 @@ class VoxelizeCellGradOp : public OpKernel {
   };
 
   // Lattice vectors at right angles: by the kernel for boxes.
-  void OfBox(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end, const T* upstream,
-             const Results& results) const {
+  void OfBox(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end,
+             const T* upstream, const Results& results) const {
     const int64_t columns = crystals.soft() ? spec.num_channels : 1;
     const int64_t longest = *std::max_element(spec.shape, spec.shape + 3);
     std::vector<T> aligned, scratch(kGradientArrays * (longest + kGradientPadding));
@@ -113,8 +113,8 @@ class VoxelizeCellGradOp : public OpKernel {
     }
   }
 
-  void OfCell(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end, const T* upstream,
-              T* scratch, const Results& results) const {
+  void OfCell(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end,
+              const T* upstream, T* scratch, const Results& results) const {
     const int64_t channels = spec.num_channels, columns = crystals.soft() ? channels : 1;
     const int64_t ny = spec.shape[1], nz = spec.shape[2];
     const int64_t stride = spec.channels_last ? channels : 1;
@@ -125,10 +125,14 @@ class VoxelizeCellGradOp : public OpKernel {
       CellGradient gradient = {};
       T* const to_weights = results.weights + columns * a;
       if (channel >= 0) {
-        const CellUpstream<T> of_atom = {upstream + (crystals.soft() ? 0 : channel * channel_pitch), columns,
-                                         channel_pitch, ny * nz * stride, nz * stride, stride};
-        CellKernels<T>(*level_).gradient(grid, crystals.atom(a), crystals.longest_column(), crystals.weights(a), of_atom,
-                                         with_virial_, scratch, &gradient, to_weights);
+        const CellUpstream<T> of_atom = {upstream + (crystals.soft() ? 0 : channel * channel_pitch),
+                                         columns,
+                                         channel_pitch,
+                                         ny * nz * stride,
+                                         nz * stride,
+                                         stride};
+        CellKernels<T>(*level_).gradient(grid, crystals.atom(a), crystals.longest_column(), crystals.weights(a),
+                                         of_atom, with_virial_, scratch, &gradient, to_weights);
       } else {
         std::fill_n(to_weights, columns, T{0});
       }

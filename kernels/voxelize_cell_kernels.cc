@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/voxelize_cell_inputs.h"
 #include "kernels/grid_allocator.h"
+#include "kernels/voxelize_cell_inputs.h"
 
 namespace pg_tf {
 namespace {
@@ -106,12 +106,10 @@ class VoxelizeCellOp : public OpKernel {
   bool periodic_[3];
 };
 
-#define PG_TF_REGISTER(T, Out)                               \
-  REGISTER_KERNEL_BUILDER(Name("PgTf>VoxelizeCell")          \
-                              .Device(tensorflow::DEVICE_CPU) \
-                              .TypeConstraint<T>("T")        \
-                              .TypeConstraint<Out>("dtype"), \
-                          VoxelizeCellOp<T, Out>)
+#define PG_TF_REGISTER(T, Out)                                                                                      \
+  REGISTER_KERNEL_BUILDER(                                                                                          \
+      Name("PgTf>VoxelizeCell").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
+      VoxelizeCellOp<T, Out>)
 PG_TF_REGISTER(float, float);
 PG_TF_REGISTER(float, Eigen::half);
 PG_TF_REGISTER(float, Eigen::bfloat16);

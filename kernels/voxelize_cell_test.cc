@@ -1,5 +1,5 @@
-// Grids along lattice vectors on every level of this CPU: against quadrature of the formula, image by image; that no kernel
-// touches a byte beside its buffers, and that slabs give the same bits.
+// Grids along lattice vectors on every level of this CPU: against quadrature of the formula, image by image; that no
+// kernel touches a byte beside its buffers, and that slabs give the same bits.
 
 #include "kernels/voxelize_cell.h"
 
@@ -26,9 +26,11 @@ struct Problem {
   explicit Problem(int seed) {
     std::mt19937_64 engine(seed);
     const auto whole = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine); };
-    const auto real = [&](double low, double high) { return std::uniform_real_distribution<double>(low, high)(engine); };
+    const auto real = [&](double low, double high) {
+      return std::uniform_real_distribution<double>(low, high)(engine);
+    };
     do {
-      for (double(&vector)[3] : cell) {
+      for (double (&vector)[3] : cell) {
         for (double& component : vector) component = real(-5, 5);
       }
     } while (RelativeVolume(cell) < 0.1);
@@ -125,8 +127,8 @@ void TestLevel(const Level& level, int seed, const Problem& problem, const std::
   for (int64_t c = 0; c < channels; ++c) {
     for (int64_t i = 0; i < size; ++i) {
       const double want = expected[i] * problem.weights[c], got = sums[c * size + i];
-      CHECK(std::abs(got - want) < tolerance * largest, "%s, case %d: voxel %ld: %.15g, not %.15g", level.name, seed, i, got,
-            want);
+      CHECK(std::abs(got - want) < tolerance * largest, "%s, case %d: voxel %ld: %.15g, not %.15g", level.name, seed, i,
+            got, want);
       upstream[c * size + i] = static_cast<T>(std::sin(i * 7.0 + c));
       products[c] += upstream[c * size + i] * expected[i];
     }
@@ -136,8 +138,8 @@ void TestLevel(const Level& level, int seed, const Problem& problem, const std::
     std::vector<double> slab(channels * plane);
     kernels.add(problem.grid, atom, longest, weights.data(), scratch.data(), {x, x + 1, channels, slab.data()});
     for (int64_t c = 0; c < channels; ++c) {
-      CHECK(std::memcmp(&slab[c * plane], &sums[c * size + x * plane], plane * sizeof(double)) == 0, "%s, case %d: slab",
-            level.name, seed);
+      CHECK(std::memcmp(&slab[c * plane], &sums[c * size + x * plane], plane * sizeof(double)) == 0,
+            "%s, case %d: slab", level.name, seed);
     }
   }
 

@@ -1,5 +1,5 @@
-// Grid to atoms: what a gradient arriving at the voxels means for each atom. The mirror image of voxelize_forward-inl.h; the grid
-// is only read, so each atom sums up its own window.
+// Grid to atoms: what a gradient arriving at the voxels means for each atom. The mirror image of
+// voxelize_forward-inl.h; the grid is only read, so each atom sums up its own window.
 //
 // With the sums of U(x, y, z) over y taken first, each voxel costs one load and two multiply-adds (three with sigma):
 //   dE/dmu_x = w sum_x P'_x sum_z P_z [sum_y P_y U],   dE/dmu_y = w sum_x P_x sum_z P_z [sum_y P'_y U],   and so on.
@@ -7,7 +7,8 @@
 namespace pg_tf {
 namespace PG_TF_LEVEL {
 
-// The upstream gradient of a molecule's grid; consecutive z are `stride` apart, and nothing at or behind `end` may be read.
+// The upstream gradient of a molecule's grid; consecutive z are `stride` apart, and nothing at or behind `end` may be
+// read.
 template <typename Stored>
 struct Upstream {
   const Stored* end;
@@ -56,8 +57,8 @@ struct LaneMoments {
   Vec<T> spread[3] = {};
 };
 
-// Adds kVectors vectors along z of an atom's window: sums of P_x P_y P_z U and of the same with one factor replaced by its
-// derivative. kGuarded: nothing beside the window is read.
+// Adds kVectors vectors along z of an atom's window: sums of P_x P_y P_z U and of the same with one factor replaced by
+// its derivative. kGuarded: nothing beside the window is read.
 template <typename As, bool kSpread, bool kGuarded, int kVectors, typename T>
 PG_TF_INLINE void AddMoments(const int64_t count[3], const AxisDerivatives<T> factor[3], int64_t z,
                              const typename As::Stored* first_row, const Upstream<typename As::Stored>& upstream,
@@ -186,7 +187,7 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
   // With a single channel both kinds are the same, and of soft atoms' channels only the sign counts.
   const bool soft = atoms.weight_stride == layout.num_channels;
   const Upstream<typename As::Stored> upstream = {grid + nx * ny * nz * layout.num_channels, ny * nz * stride,
-                                                    nz * stride, stride};
+                                                  nz * stride, stride};
 
   int64_t longest = nx > ny ? nx : ny;
   longest = nz > longest ? nz : longest;
@@ -197,8 +198,8 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
     (d < 3 ? factor[d] : image) = {arrays, arrays + room, arrays + 2 * room};
   }
 
-  // What follows is the grid of the next molecule, if any: it comes to the caches while this one is worked on. A larger one
-  // would push this one out.
+  // What follows is the grid of the next molecule, if any: it comes to the caches while this one is worked on. A larger
+  // one would push this one out.
   const char* const next_grid = reinterpret_cast<const char*>(upstream.end);
   const int64_t next_bytes = nx * ny * nz * layout.num_channels * static_cast<int64_t>(sizeof(typename As::Stored));
   const int64_t share = next_bytes > kPrefetchedBytes ? 0 : next_bytes / (atoms.size + 1);
@@ -229,8 +230,8 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
         grid + ((window[0]->begin * ny + window[1]->begin) * nz + window[2]->begin) * stride;
     for (int64_t column = 0; column < atoms.weight_stride; ++column) {
       const int64_t channel = soft ? column : channels[atom];
-      const Moments<T> moments = WindowMoments<As, kSpread, T>(
-          window, factor, first_row + channel * channel_pitch, upstream);
+      const Moments<T> moments =
+          WindowMoments<As, kSpread, T>(window, factor, first_row + channel * channel_pitch, upstream);
       const T weight = atoms.weights[a * atoms.weight_stride + column];
       weights[column] += moments.value;
       for (int d = 0; d < 3; ++d) coords[d] += weight * window[d]->step * moments.shift[d];

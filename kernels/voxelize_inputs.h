@@ -9,8 +9,8 @@
 
 #include "absl/status/status.h"
 #include "kernels/parallel.h"
-#include "kernels/voxelize_plan.h"
 #include "kernels/validate.h"
+#include "kernels/voxelize_plan.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace pg_tf {
@@ -38,7 +38,9 @@ class Molecules {
             coords.flat<T>().data(),
             channels.flat<int32_t>().data(),
             weights.flat<T>().data(),
-            weights.dims() == 0 ? 0 : weights.dims() == 1 ? 1 : num_channels,
+            weights.dims() == 0   ? 0
+            : weights.dims() == 1 ? 1
+                                  : num_channels,
             sigma.flat<T>().data(),
             sigma.dims(),
             weights.dims() == 2};

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "kernels/grid_allocator.h"
-#include "kernels/voxelize_plan.h"
 #include "kernels/voxelize_inputs.h"
+#include "kernels/voxelize_plan.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace pg_tf {
@@ -57,16 +57,16 @@ class VoxelizeOp : public OpKernel {
     const int64_t slab = std::min(nx, std::max<int64_t>(1, kSlabVoxels / (plane * planes)) * planes);
     const int64_t slabs = (nx + slab - 1) / slab;
     const double slab_voxels = static_cast<double>(slab * plane);
-    const Eigen::TensorOpCost cost(0, slab_voxels * sizeof(Out),
-                                   slab_voxels * kCyclesPerVoxel +
-                                       molecules.atoms_per_molecule() * kCyclesPerAtom / slabs);
+    const Eigen::TensorOpCost cost(
+        0, slab_voxels * sizeof(Out),
+        slab_voxels * kCyclesPerVoxel + molecules.atoms_per_molecule() * kCyclesPerAtom / slabs);
     ForEach(ctx, molecules.batch_size() * slabs, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       // Kept by each thread: a map over single molecules would ask for it anew with every element.
       static thread_local Planner<T> planner;
       for (int64_t unit = begin; unit < end;) {
         const int64_t b = unit / slabs, first = unit % slabs, last = std::min(slabs, first + end - unit);
-        const Plan<T>& plan = planner.Build(molecules.atoms(molecules.begin(b), molecules.end(b)), boxes(b),
-                                            layout, kernels.lanes, first * slab, std::min(nx, last * slab));
+        const Plan<T>& plan = planner.Build(molecules.atoms(molecules.begin(b), molecules.end(b)), boxes(b), layout,
+                                            kernels.lanes, first * slab, std::min(nx, last * slab));
         kernels.factors(plan);
         kernels.forward(plan, layout, stream, voxels + b * spec_.voxels());
         unit += last - first;
@@ -148,15 +148,13 @@ class VoxelizeGradOp : public OpKernel {
   bool periodic_[3];
 };
 
-#define PG_TF_REGISTER(T, Out)                                                                               \
-  REGISTER_KERNEL_BUILDER(                                                                                   \
-      Name("PgTf>Voxelize").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
-      VoxelizeOp<T, Out>);                                                                                   \
-  REGISTER_KERNEL_BUILDER(Name("PgTf>VoxelizeGrad")                                                          \
-                              .Device(tensorflow::DEVICE_CPU)                                                \
-                              .TypeConstraint<T>("T")                                                        \
-                              .TypeConstraint<Out>("dtype"),                                                 \
-                          VoxelizeGradOp<T, Out>)
+#define PG_TF_REGISTER(T, Out)                                                                                      \
+  REGISTER_KERNEL_BUILDER(                                                                                          \
+      Name("PgTf>Voxelize").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"),     \
+      VoxelizeOp<T, Out>);                                                                                          \
+  REGISTER_KERNEL_BUILDER(                                                                                          \
+      Name("PgTf>VoxelizeGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
+      VoxelizeGradOp<T, Out>)
 PG_TF_REGISTER(float, float);
 PG_TF_REGISTER(float, Eigen::half);
 PG_TF_REGISTER(float, Eigen::bfloat16);

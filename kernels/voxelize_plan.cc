@@ -12,8 +12,8 @@ namespace {
 
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// A block fills half of a first-level cache; with channels innermost, where a block of each channel is held at once, all
-// of them fill an eighth of a second-level one.
+// A block fills half of a first-level cache; with channels innermost, where a block of each channel is held at once,
+// all of them fill an eighth of a second-level one.
 constexpr int64_t kBlockBytes = 16384;
 constexpr int64_t kAllBlocksBytes = 65536;
 
@@ -23,8 +23,8 @@ constexpr double kWidest = 1e30;
 constexpr double kStepsPerUnit = 16;
 constexpr int kReachEntries = 65;
 
-// The distance t where the integral over [t, t + step], at most phi(t) (1 - exp(-t step)) / t, falls below the resolution
-// of the integral over [0, step], the least that the peak can have.
+// The distance t where the integral over [t, t + step], at most phi(t) (1 - exp(-t step)) / t, falls below the
+// resolution of the integral over [0, step], the least that the peak can have.
 double SolveReach(double step, double resolution) {
   const double peak = std::erf(step / M_SQRT2) / 2;
   double t = 5;
@@ -121,7 +121,7 @@ void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const Gr
         // The bound keeps 0 * step finite for an atom on an edge; a Gaussian that narrow is a point to both types.
         step = std::min(1 / spread, 1e18);
         // Never less than the rounding of u: an atom exactly on an edge belongs to both voxels however narrow it is.
-        reach = std::max((quantity == Quantity::kIntegral ? Reach<T>(step) : kDerivativeReach<T>) * spread, 1e-6);
+        reach = std::max((quantity == Quantity::kIntegral ? Reach<T>(step) : kDerivativeReach<T>)*spread, 1e-6);
       }
       double position = molecule.coords[3 * a + d] - box.origin[d];
       if (periodic && !(position >= 0 && position < length)) {
@@ -183,17 +183,18 @@ void AtomWindows<T>::SplitAtFaces(int axis, int32_t extent) {
 }
 
 template <typename T>
-const Plan<T>& Planner<T>::Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout,
-                                 int64_t lanes, int64_t x_begin, int64_t x_end) {
+const Plan<T>& Planner<T>::Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, int64_t lanes,
+                                 int64_t x_begin, int64_t x_end) {
   all_.Build(molecule, box, layout, Quantity::kIntegral);
   plan_.x_begin = x_begin;
   plan_.x_end = x_end;
 
   order_.clear();
   for (int64_t a = 0; a < all_.atoms().size; ++a) {
-    const AxisWindow<T>&x = all_.atoms().windows[0][a], &y = all_.atoms().windows[1][a], &z = all_.atoms().windows[2][a];
-    const bool reaches = std::max<int64_t>(x.begin, x_begin) < std::min<int64_t>(x.end, x_end) && y.begin < y.end &&
-                         z.begin < z.end;
+    const AxisWindow<T>&x = all_.atoms().windows[0][a], &y = all_.atoms().windows[1][a],
+          &z = all_.atoms().windows[2][a];
+    const bool reaches =
+        std::max<int64_t>(x.begin, x_begin) < std::min<int64_t>(x.end, x_end) && y.begin < y.end && z.begin < z.end;
     if (reaches) order_.push_back(static_cast<int32_t>(a));
   }
   Order(molecule, layout);

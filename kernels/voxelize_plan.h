@@ -30,18 +30,19 @@ struct Box {
 };
 
 // How far an atom reaches, in sigma: the integral over a voxel of width `step` sigma, whose nearest edge lies that far
-// away, is below the resolution of the type relative to the atom's peak. A derivative reaches further, kDerivativeReach.
+// away, is below the resolution of the type relative to the atom's peak. A derivative reaches further,
+// kDerivativeReach.
 template <typename T>
 double Reach(double step);
 
 enum class Quantity { kIntegral, kDerivative };
 
-// The blocks that a grid is summed up in, for vectors of `lanes` values of `value_size` bytes. They lie one after another
-// from plane 0 on.
+// The blocks that a grid is summed up in, for vectors of `lanes` values of `value_size` bytes. They lie one after
+// another from plane 0 on.
 BlockShape Blocks(const GridLayout& layout, int64_t lanes, int64_t value_size);
 
-// The windows of the atoms: an entry for each in their given order, empty for one that does not reach the grid; then the
-// parts that lie beyond periodic faces.
+// The windows of the atoms: an entry for each in their given order, empty for one that does not reach the grid; then
+// the parts that lie beyond periodic faces.
 template <typename T>
 class AtomWindows {
  public:
@@ -61,8 +62,8 @@ class AtomWindows {
 template <typename T>
 class Planner {
  public:
-  // The plan for the planes [x_begin, x_end), its factors not yet filled. Both must lie between blocks or at the end of the
-  // grid: then any split of the work gives the same bits.
+  // The plan for the planes [x_begin, x_end), its factors not yet filled. Both must lie between blocks or at the end of
+  // the grid: then any split of the work gives the same bits.
   const Plan<T>& Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, int64_t lanes,
                        int64_t x_begin, int64_t x_end);
 

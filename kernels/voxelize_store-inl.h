@@ -9,8 +9,8 @@ PG_TF_INLINE bool Aligned(const T* pointer) {
   return reinterpret_cast<uintptr_t>(pointer) % (kSize < 32 ? kSize : 32) == 0;
 }
 
-// Writes `count` values past the caches, but for those at the ends that do not make up eight. kClear leaves zeros behind:
-// memory is what this waits for.
+// Writes `count` values past the caches, but for those at the ends that do not make up eight. kClear leaves zeros
+// behind: memory is what this waits for.
 template <typename As, bool kClear, typename T>
 PG_TF_INLINE void StreamRun(T* from, int64_t count, typename As::Stored* to) {
   int64_t i = 0;
@@ -77,9 +77,9 @@ PG_TF_INLINE void Transpose(typename Eight<T>::Vec (&v)[8]) {
 }
 #undef PG_TF_SHUFFLE
 
-// A row of a block with the channels innermost, from z = `begin` to `end`; sums[c] is null for a channel without atoms, up
-// to a multiple of eight. Eight values are written at a time, so up to seven behind each voxel and behind the last one are
-// overwritten; those of later voxels get their own values afterwards.
+// A row of a block with the channels innermost, from z = `begin` to `end`; sums[c] is null for a channel without atoms,
+// up to a multiple of eight. Eight values are written at a time, so up to seven behind each voxel and behind the last
+// one are overwritten; those of later voxels get their own values afterwards.
 template <typename As, bool kStream, typename T>
 PG_TF_INLINE void Interleave(const T* const* sums, int64_t channels, int64_t offset, int64_t begin, int64_t end,
                              typename As::Stored* to) {

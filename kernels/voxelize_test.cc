@@ -1,5 +1,5 @@
-// Every level of this CPU against the formula, atom by atom and voxel by voxel; and that no kernel touches a byte beside
-// its buffers, however the work is split.
+// Every level of this CPU against the formula, atom by atom and voxel by voxel; and that no kernel touches a byte
+// beside its buffers, however the work is split.
 
 #include <algorithm>
 #include <cmath>
@@ -51,10 +51,11 @@ struct Problem {
       sigma.push_back(static_cast<float>(narrowest * std::exp(random->Real(-2, 2))));
       for (int64_t c = 0; c < columns; ++c) weights.push_back(static_cast<float>(random->Real(-1, 1)));
       for (int d = 0; d < 3; ++d) {
-        const double anywhere = random->Real(-0.2 - far * box.periodic[d], 1.2 + far * box.periodic[d]), extent = static_cast<double>(layout.shape[d]);
+        const double anywhere = random->Real(-0.2 - far * box.periodic[d], 1.2 + far * box.periodic[d]),
+                     extent = static_cast<double>(layout.shape[d]);
         const double on_an_edge = std::round(anywhere * extent) / extent;
-        coords.push_back(static_cast<float>(box.origin[d] +
-                                            box.lengths[d] * (random->Whole(0, 3) == 0 ? on_an_edge : anywhere)));
+        coords.push_back(
+            static_cast<float>(box.origin[d] + box.lengths[d] * (random->Whole(0, 3) == 0 ? on_an_edge : anywhere)));
       }
     }
     molecule = {num_atoms, coords.data(), channels.data(), weights.data(), columns, sigma.data(), 1, soft};
