@@ -1,4 +1,4 @@
-// For the C++ tests: ends the test with the place and the condition where one does not hold.
+// For the C++ tests: CHECK ends the test where its condition does not hold, and prints the place and the condition.
 
 #ifndef PG_TF_KERNELS_CHECK_H_
 #define PG_TF_KERNELS_CHECK_H_

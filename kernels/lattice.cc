@@ -11,7 +11,7 @@
 namespace pg_tf {
 namespace {
 
-// In voxels: as far from the cell as makes no difference, and still a whole number.
+// Atoms farther away than this many voxels are put there: it is out of reach, and float64 still counts single voxels.
 constexpr double kFarthest = 1e15;
 
 struct LegendreRules {
@@ -40,8 +40,8 @@ struct LegendreRules {
   }
 };
 
-// The error of n nodes for the integral of a Gaussian over `width` sigma, of the least that the largest voxel can hold:
-// f^(2n) width^(2n+1) (n!)^4 / ((2n + 1) (2n)!^3), and |f^(2n)| of the Gaussian is largest in its middle, (2n - 1)!!.
+// The largest error of n nodes for the integral of a Gaussian over `width` sigma, relative to the largest such
+// integral: f^(2n) width^(2n+1) (n!)^4 / ((2n + 1) (2n)!^3), where |f^(2n)| is at most (2n - 1)!!, at the peak.
 double Error(int64_t n, double width) {
   const double m = static_cast<double>(n);
   const double log_error = std::lgamma(2 * m + 1) - m * M_LN2 - std::lgamma(m + 1) + 2 * m * std::log(width) +
@@ -50,7 +50,7 @@ double Error(int64_t n, double width) {
   return std::exp(log_error) * width / std::sqrt(2 * M_PI) / largest;
 }
 
-// The widest interval, in sigma, that each number of nodes integrates well enough.
+// The widest interval, in sigma, that each number of nodes integrates to kTolerance.
 template <typename T>
 struct WidestIntervals {
   double of[kLargestRule + 1];
@@ -63,7 +63,7 @@ struct WidestIntervals {
     }
   }
 
-  // Relative to the largest voxel.
+  // Relative to the largest integral over such an interval.
   static constexpr double kTolerance = sizeof(T) == 4 ? 2e-7 : 1e-13;
 };
 
@@ -101,7 +101,7 @@ CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const boo
   const double across = Length(frame[1]);
   for (int e = 0; e < 3; ++e) frame[1][e] /= across;
   Cross(frame[0], frame[1], frame[2]);
-  // The Gaussian does not know left from right: a frame of either kind will do.
+  // The Gaussian is the same in a left-handed frame, so the third vector may point to either side.
   if (Dot(a, frame[2]) < 0) {
     for (double& component : frame[2]) component = -component;
   }
@@ -152,7 +152,7 @@ double NarrowestSigma(const CellGrid& grid) {
 template <typename T>
 double Touched(const CellGrid& grid, double sigma) {
   const double reach = kDerivativeReach<T> * sigma;
-  // Heights of a voxel: a plane's distance from the next, a row's in the plane, a voxel's in the row.
+  // Distances from plane to plane, from row to row in a plane, and from voxel to voxel in a row.
   const double heights[3] = {grid.a[2], grid.b[1], grid.c};
   double touched = 1;
   for (int d = 0; d < 3; ++d) {

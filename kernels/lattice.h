@@ -1,4 +1,4 @@
-// What the grids along lattice vectors need before the arithmetic: the frame, quadrature rules, places of atoms.
+// Preparations for grids along lattice vectors: the frame of the cell, quadrature rules, the places of atoms in it.
 
 #ifndef PG_TF_KERNELS_LATTICE_H_
 #define PG_TF_KERNELS_LATTICE_H_
@@ -15,8 +15,8 @@ bool IsOrthogonal(const double cell[3][3], double resolution);
 
 CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const bool periodic[3]);
 
-// The rule of Gauss and Legendre that integrates a Gaussian over `width` sigma to 2e-7 (float) or 1e-13 (double) of the
-// largest such integral; its size is 0 where kLargestRule does not suffice.
+// The Gauss-Legendre rule that integrates a Gaussian over an interval of `width` sigma, wherever it lies, to 2e-7
+// (float) or 1e-13 (double) of the largest such integral. Its size is 0 if that takes more than kLargestRule nodes.
 template <typename T>
 Rule GaussLegendre(double width);
 
@@ -28,7 +28,7 @@ CellAtom MakeCellAtom(const CellGrid& grid, const double coords[3], double sigma
 template <typename T>
 double NarrowestSigma(const CellGrid& grid);
 
-// More than the voxels that an atom of this sigma touches, and those in the longest column.
+// Upper bounds for an atom of this sigma: the number of voxels that it touches, and of those in its longest column.
 template <typename T>
 double Touched(const CellGrid& grid, double sigma);
 template <typename T>

@@ -1,4 +1,4 @@
-// The energy of a probe among its neighbours, and what a gradient arriving at the probes means for one of them.
+// The energy of probes among neighbouring atoms, and the gradient of a sum over probes to one of the atoms.
 
 namespace pg_tf {
 namespace PG_TF_LEVEL {
@@ -6,8 +6,8 @@ namespace PG_TF_LEVEL {
 // Vectors of probes that are worked on at once.
 constexpr int kProbeVectors = 2;
 
-// Neighbours that are summed in registers, before the sum moves into a total: thousands of small terms would wear out
-// float32.
+// Neighbours that are summed in registers before the sum is added to a total: in one long sum of thousands of small
+// terms float32 would lose digits.
 constexpr int64_t kNeighborRun = 256;
 
 template <typename T>
@@ -63,7 +63,7 @@ PG_TF_INLINE void TileEnergy(const NeighborList<T>& list, const ProbeTile<T>& ti
       }
     }
     for (int v = 0; v < kProbeVectors; ++v) {
-      // Of a voxel that overflowed nothing but the sign of the energy is used.
+      // If the energy overflowed, only its sign is used.
       const auto above = total[v] >= max_energy, below = total[v] <= -max_energy;
       Store(tile.energy + start + v * kLanes, above ? max_energy : below ? -max_energy : total[v]);
       for (int d = 0; kGradient && d < 3; ++d) {
@@ -82,7 +82,7 @@ void LennardJonesEnergy(const NeighborList<T>& list, const ProbeTile<T>& tile) {
   }
 }
 
-// Rows are short, so that the last sum over the lanes counts: by halves.
+// Sums over the lanes by halves: rows are short, so the rounding of this last sum counts.
 template <typename T>
 PG_TF_INLINE T TreeSum(Vec<T> value) {
   T lanes[Simd<T>::kLanes];
@@ -100,8 +100,8 @@ struct RowSums {
   double epsilon;
 };
 
-// `along` is the distance of probe 0 from the foot of the perpendicular on the row; probes begin <= k < end count, and
-// upstream may be read up to `readable`.
+// The row lies sqrt(across_squared) from the source, and probe 0 lies `along` from the point of the row closest to it.
+// The sum is over the probes begin <= k < end; values of `upstream` up to `readable` may be read.
 template <typename T>
 PG_TF_INLINE RowSums SumRow(const Source<T>& source, const T* upstream, int64_t begin, int64_t end, int64_t readable,
                             T across_squared, T along, T spacing, T cutoff_squared) {

@@ -77,7 +77,7 @@ absl::Status Structures::InitGeometry(OpKernelContext* ctx) {
     return InvalidArgument("cutoff must be greater than 0 and at most ", kLargestParameter, ", got ", cutoff_);
   }
   TF_RETURN_IF_ERROR(Rows("box: origin", ctx->input(4), {3}, &origin_));
-  // The cell first: without a box the edges are its vectors.
+  // The cell is checked first: without a box its vectors are the edges, and the error should name the cell.
   TF_RETURN_IF_ERROR(Rows("cell", ctx->input(6), {3, 3}, &cell_));
   if (any_periodic()) TF_RETURN_IF_ERROR(CheckVolume("cell: the lattice vectors", cell_));
   TF_RETURN_IF_ERROR(Rows("box: edges", ctx->input(5), {3, 3}, &edges_));
@@ -96,7 +96,7 @@ ProbeGrid Structures::grid(int64_t b) const {
 }
 
 ImageSearch Structures::search(int64_t b) const {
-  // Without periodic axes the cell means nothing, and may be anything.
+  // Without periodic axes the cell is not used, so it is not checked either.
   Lattice lattice = {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, {periodic_[0], periodic_[1], periodic_[2]}};
   if (any_periodic()) CopyRows(cell_(b), lattice.rows);
   return ImageSearch(lattice, grid(b), cutoff_);

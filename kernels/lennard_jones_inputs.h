@@ -15,7 +15,7 @@
 
 namespace pg_tf {
 
-// CPU cycles of a pair, for the split of the work only.
+// CPU cycles of a pair; an estimate by which TensorFlow splits the work.
 constexpr double kCyclesPerPair = 1.5;
 
 // Rows for one or for each molecule, [1 or B, ...].
@@ -57,7 +57,7 @@ class Structures {
   PerMolecule origin_, edges_, cell_;
 };
 
-// The error of both ops where memory runs out.
+// What both ops say where memory runs out.
 constexpr char kNoMemoryForImages[] = "cutoff: no memory for the images within it";
 
 }  // namespace pg_tf

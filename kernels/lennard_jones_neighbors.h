@@ -1,4 +1,4 @@
-// Which atoms, and which periodic images of them, a grid of probes can feel.
+// Which atoms, and which periodic images of them, are within the cutoff of a grid of probes.
 
 #ifndef PG_TF_KERNELS_LENNARD_JONES_NEIGHBORS_H_
 #define PG_TF_KERNELS_LENNARD_JONES_NEIGHBORS_H_
@@ -28,7 +28,7 @@ class ImageSearch {
   // A bound on the number of images of one atom.
   double MostImages() const { return most_images_; }
 
-  // Calls visit(place, n) for each image: place[3] = atom[3] + n . lattice. In a fixed order.
+  // Calls visit(place, n) for each image, place[3] = atom[3] + n . lattice, always in the same order.
   template <typename Visit>
   void ForEach(const double* atom, Visit visit) const {
     double low[3], high[3];
@@ -74,14 +74,14 @@ struct LennardJonesAtoms {
   const double* epsilon;  // [size]
 };
 
-// All images within the cutoff of a grid, sorted into bins so that a tile finds those close to it.
+// All images within the cutoff of a grid, sorted into bins so that those close to a tile are found quickly.
 class Neighborhood {
  public:
   void Build(const LennardJonesAtoms& atoms, const ImageSearch& search, double cutoff, bool shift);
 
   double AverageNeighbors() const { return average_; }
 
-  // The images within `radius` of `middle`, as seen from there.
+  // The images within `radius` of `middle`, their places relative to it.
   template <typename T>
   void Gather(const double middle[3], double radius, std::vector<Neighbor<T>>* neighbors) const;
 
@@ -120,7 +120,7 @@ class Tiling {
   int64_t side_[3], tiles_[3];
 };
 
-// (sigma / cutoff)^12 - (sigma / cutoff)^6
+// The energy of a pair at the cutoff, per 4 epsilon: (sigma / cutoff)^12 - (sigma / cutoff)^6.
 double ShiftAtCutoff(double sigma, double cutoff);
 
 }  // namespace pg_tf

@@ -1,5 +1,5 @@
 // All the arithmetic, compiled for one instruction set: each level file names its namespace (PG_TF_LEVEL) and vector
-// width (PG_TF_VECTOR_BYTES) and includes this file once. The inner headers build on one another in this order.
+// width (PG_TF_VECTOR_BYTES) and includes this file once. Each block of headers below needs those before it.
 
 #include <math.h>
 #include <stdint.h>

@@ -21,8 +21,8 @@ constexpr double kWidestPeriods = 1.4;
 // where the voxels are.
 constexpr double kLeastVolume = 1e-3;
 
-// The least sigma in an oblique cell, relative to the longest edge of a voxel, that is accepted with certainty: the
-// quadrature over a voxel takes no more than 32 nodes along an edge.
+// The least sigma in an oblique cell, relative to the longest edge of a voxel, that the ops promise to accept: the
+// quadrature over a voxel takes at most 32 nodes along an edge.
 constexpr double kLeastSigma = 1.0 / 12;
 
 // The same relative volume for a cell or a box with an energy grid: below it, a reciprocal lattice has no digits left.

@@ -19,17 +19,14 @@ using ::tensorflow::OpKernelContext;
 using ::tensorflow::Tensor;
 using ::tensorflow::TensorShape;
 
-// CPU cycles a voxel, for the split only: most lie below the floor.
+// CPU cycles a voxel; an estimate by which TensorFlow splits the work. Most voxels lie below the floor.
 constexpr double kCyclesPerVoxel = 10;
 
 template <typename T>
 class PersistentPeaksOp : public OpKernel {
  public:
   explicit PersistentPeaksOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    std::vector<bool> periodic;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("periodic", &periodic));
-    OP_REQUIRES(ctx, periodic.size() == 3, InvalidArgument("periodic must have 3 entries, got ", periodic.size()));
-    for (int d = 0; d < 3; ++d) spec_.periodic[d] = periodic[d];
+    OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, spec_.periodic));
   }
 
   void Compute(OpKernelContext* ctx) override {

@@ -15,9 +15,9 @@ struct AxisWindow {
   int32_t begin;  // the first voxel that the atom reaches
   int32_t end;    // one past the last; end <= begin: the atom does not reach the grid
   T first;        // begin - round(u), an exact integer; u is the atom's position in voxels
-  T offset;       // u - round(u): from the nearest edge, the one where its rounding matters most
+  T offset;       // u - round(u): the atom's distance from the nearest edge, where rounding matters most
   T step;         // voxel width / sigma
-  T period;       // 0, or the voxels of a periodic axis that the atom reaches around: the sum over all of its images
+  T period;       // 0; or, if the atom reaches around a periodic axis, the axis's voxels: all images are to be summed
 };
 
 // Atoms of one molecule, seen from its grid. An atom whose window crosses a periodic face has an entry for each part.
@@ -39,7 +39,7 @@ struct BlockShape {
   int64_t pitch;  // values from row to row in the scratch: z in whole vectors
 };
 
-// `forward` takes the atoms of a block by the number of vectors that their windows along z have: 1, 2, 3, or more.
+// `forward` sorts the atoms of a block by the number of vectors in their windows along z: 1, 2, 3, or more.
 constexpr int kVectorClasses = 4;
 
 // The atoms that reach the planes [x_begin, x_end), ready for the arithmetic: grouped by channel (soft channels: one
@@ -61,7 +61,7 @@ struct Plan {
   BlockShape block;
   T* sum;         // scratch for a block; with channels innermost, for one of each channel
   T* run;         // scratch for two blocks
-  T** sums;       // scratch, a pointer for each channel and up to a multiple of eight
+  T** sums;       // scratch, a pointer for each channel, their number rounded up to a multiple of eight
   void* packed;   // scratch for a block as it is stored, and eight values more
   int32_t* list;  // scratch for the atoms of a block, [kVectorClasses, atoms.size]
 };

@@ -14,10 +14,10 @@ using ::tensorflow::OpKernelContext;
 using ::tensorflow::Tensor;
 using ::tensorflow::TensorShape;
 
-// CPU cycles, for the split only: a voxel that an atom touches.
+// CPU cycles for a voxel that an atom touches; an estimate by which TensorFlow splits the work.
 constexpr double kCyclesPerTouched = 30;
 
-// A vector of the frame in the axes of the caller, and the virial likewise.
+// From the frame of the cell to the axes of the caller: a vector, and below the virial.
 template <typename T>
 void ToCartesian(const double frame[3][3], const double vector[3], T* result) {
   for (int e = 0; e < 3; ++e) {
@@ -92,7 +92,7 @@ class VoxelizeCellGradOp : public OpKernel {
     T *coords, *weights, *virial;
   };
 
-  // Lattice vectors at right angles: by the kernel for boxes.
+  // For lattice vectors at right angles: uses the kernel for boxes.
   void OfBox(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end,
              const T* upstream, const Results& results) const {
     const int64_t columns = crystals.soft() ? spec.num_channels : 1;

@@ -14,7 +14,7 @@ using ::tensorflow::Tensor;
 // Voxels that one atom may touch, images counted: some ten seconds of work.
 constexpr double kMostVoxels = 1e10;
 
-// Voxels of a column, images counted, that float32 can still count.
+// The most voxels of a column, images counted: float32 holds no larger whole numbers exactly.
 constexpr double kLongestColumn = 0x1p24;
 
 }  // namespace

@@ -19,11 +19,11 @@ using ::tensorflow::TensorShape;
 // A grid is split into slabs of about this many voxels; their sums stay in the second-level cache.
 constexpr int64_t kSlabVoxels = int64_t{1} << 14;
 
-// CPU cycles, for the split only: a voxel that an atom touches, a voxel.
+// CPU cycles for a voxel that an atom touches, and for any voxel: estimates by which TensorFlow splits the work.
 constexpr double kCyclesPerTouched = 10;
 constexpr double kCyclesPerVoxel = 0.5;
 
-// The planes [begin, end) of a grid from their sums [channels, planes, ny, nz].
+// Writes the planes [begin, end) of a grid from their sums [channels, planes, ny, nz].
 template <typename T, typename Out>
 void Write(const std::vector<double>& sums, const GridSpec& spec, int64_t begin, int64_t end, Out* grid) {
   const int64_t plane = spec.shape[1] * spec.shape[2], channels = spec.num_channels, size = (end - begin) * plane;
@@ -58,7 +58,7 @@ class VoxelizeCellOp : public OpKernel {
 
     const GridLayout layout = Layout<Out>(spec_);
     const KernelTable<T>& kernels = Table<T>(*level_);
-    const bool stream = false;  // a slab was just in the cache
+    const bool stream = false;  // a slab stays in the cache
     Out* const voxels = grid->flat<Out>().data();
     const int64_t nx = spec_.shape[0], plane = spec_.voxels() / nx;
     const int64_t planes = Blocks(layout, kernels.lanes, sizeof(T)).planes;

@@ -1,5 +1,5 @@
-// Grids along lattice vectors on every level of this CPU: against quadrature of the formula, image by image; that no
-// kernel touches a byte beside its buffers, and that slabs give the same bits.
+// Grids along lattice vectors on every level of this CPU: they agree with quadrature of the formula, image by image; no
+// kernel touches a byte beside its buffers; slabs give the same bits.
 
 #include "kernels/voxelize_cell.h"
 

@@ -107,7 +107,7 @@ GridLayout Layout(const GridSpec& spec) {
   return {{spec.shape[0], spec.shape[1], spec.shape[2]}, spec.num_channels, spec.channels_last, StorageOf<Out>()};
 }
 
-// The error of the ops that voxelize where memory runs out.
+// What the ops that voxelize say where memory runs out.
 constexpr char kNoMemoryForAtoms[] = "coords: no memory for the work space of this many atoms";
 
 }  // namespace pg_tf

@@ -23,7 +23,7 @@ constexpr int64_t kStreamBytes = int64_t{1} << 20;
 // A grid is split into slabs of about this many voxels, some tens of microseconds of work.
 constexpr int64_t kSlabVoxels = int64_t{1} << 17;
 
-// CPU cycles, for the split only: an atom and its window, a voxel.
+// CPU cycles for an atom with its window, and for a voxel: estimates by which TensorFlow splits the work.
 constexpr double kCyclesPerAtom = 600;
 constexpr double kCyclesPerVoxel = 0.3;
 
@@ -51,7 +51,7 @@ class VoxelizeOp : public OpKernel {
     const bool stream = static_cast<int64_t>(grid->TotalBytes()) > kStreamBytes;
     Out* const voxels = grid->flat<Out>().data();
 
-    // A unit of work is a slab of planes of one molecule. Neighbouring slabs that meet in one shard are done as one.
+    // A unit of work is a slab of planes of one molecule. Neighbouring slabs that one thread gets are done as one.
     const int64_t nx = spec_.shape[0], plane = spec_.voxels() / nx;
     const int64_t planes = Blocks(layout, kernels.lanes, sizeof(T)).planes;
     const int64_t slab = std::min(nx, std::max<int64_t>(1, kSlabVoxels / (plane * planes)) * planes);
@@ -61,7 +61,7 @@ class VoxelizeOp : public OpKernel {
         0, slab_voxels * sizeof(Out),
         slab_voxels * kCyclesPerVoxel + molecules.atoms_per_molecule() * kCyclesPerAtom / slabs);
     ForEach(ctx, molecules.batch_size() * slabs, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
-      // Kept by each thread: a map over single molecules would ask for it anew with every element.
+      // Each thread keeps its planner: a map over single molecules would otherwise allocate one for every element.
       static thread_local Planner<T> planner;
       for (int64_t unit = begin; unit < end;) {
         const int64_t b = unit / slabs, first = unit % slabs, last = std::min(slabs, first + end - unit);

@@ -29,8 +29,8 @@ struct Box {
   bool periodic[3] = {false, false, false};
 };
 
-// How far an atom reaches, in sigma: the integral over a voxel of width `step` sigma, whose nearest edge lies that far
-// away, is below the resolution of the type relative to the atom's peak. A derivative reaches further,
+// How far an atom reaches, in sigma: the distance to the nearest edge of a voxel of width `step` sigma at which the
+// integral over it falls below the resolution of the type, relative to the atom's peak. A derivative reaches further:
 // kDerivativeReach.
 template <typename T>
 double Reach(double step);
@@ -58,12 +58,12 @@ class AtomWindows {
   std::vector<T> weights_;
 };
 
-// A Plan and the memory behind it; use one again and again to spare allocations.
+// Makes Plans and holds their memory; using one planner many times saves allocations.
 template <typename T>
 class Planner {
  public:
-  // The plan for the planes [x_begin, x_end), its factors not yet filled. Both must lie between blocks or at the end of
-  // the grid: then any split of the work gives the same bits.
+  // The plan for the planes [x_begin, x_end), its factors not yet filled. Both planes must lie at a boundary between
+  // blocks or at an end of the grid: then any split of the work gives the same bits.
   const Plan<T>& Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, int64_t lanes,
                        int64_t x_begin, int64_t x_end);
 

@@ -9,8 +9,8 @@ PG_TF_INLINE bool Aligned(const T* pointer) {
   return reinterpret_cast<uintptr_t>(pointer) % (kSize < 32 ? kSize : 32) == 0;
 }
 
-// Writes `count` values past the caches, but for those at the ends that do not make up eight. kClear leaves zeros
-// behind: memory is what this waits for.
+// Writes `count` values past the caches, except those at the ends that do not make up eight. kClear sets the source to
+// zero: that costs no time here, since the stores wait for memory.
 template <typename As, bool kClear, typename T>
 PG_TF_INLINE void StreamRun(T* from, int64_t count, typename As::Stored* to) {
   int64_t i = 0;

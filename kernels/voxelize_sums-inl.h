@@ -11,8 +11,8 @@ struct Region {
   PG_TF_INLINE int64_t rows() const { return (x_end - x) * (y_end - y); }
 };
 
-// The atoms of a block. Class v holds those with 1 + v vectors along z, the last those with as many or more: equal ones
-// in a row spare the CPU a wrong guess for nearly each atom.
+// The atoms of a block. Class v holds those with 1 + v vectors along z, the last class also those with more. Atoms of
+// equal size one after another save the CPU a mispredicted branch for nearly each atom.
 struct Members {
   int32_t* list[kVectorClasses];
   int64_t count[kVectorClasses];
@@ -121,8 +121,8 @@ PG_TF_INLINE void AddAtoms(int vectors, const Plan<T>& plan, const int32_t* list
   }
 }
 
-// Atoms that are summed before the sum is moved to a total with compensation: thousands of atoms in one voxel would
-// wear out float32.
+// The number of atoms that are summed before the sum is added to a total with compensation: in one plain sum of
+// thousands of atoms float32 would lose digits.
 constexpr int64_t kRun = 64;
 
 // Moves a sum into a total and leaves zeros (Kahan, CACM 8, 40 (1965)).

@@ -28,7 +28,7 @@ REGISTER_OP("PgTf>BoundingBox")
     .Attr("cubic: bool")
     .SetShapeFn(BoundingBoxShape)
     .Doc(R"doc(
-The box around the atoms of each molecule, those of negative channels left out, with a margin on every side.
+The box around the atoms of each molecule, with a margin on every side. Atoms of negative channels are left out.
 
 margin: [], the distance between the outermost atoms and the faces.
 origin: [B, 3]. A molecule without atoms has the box of a single atom at zero.

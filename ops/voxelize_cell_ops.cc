@@ -76,7 +76,7 @@ REGISTER_OP("PgTf>VoxelizeCellGrad")
     .Attr("with_virial: bool")
     .SetShapeFn(VoxelizeCellGradShape)
     .Doc(R"doc(
-The gradient of sum(upstream * grid), grid that of PgTf>VoxelizeCell, atom by atom.
+The gradient of sum(upstream * grid) to each atom, where grid is that of PgTf>VoxelizeCell.
 
 coords_gradient: [N, 3], Cartesian.
 weights_gradient: [N], or [N, num_channels] where the weights are feature vectors.

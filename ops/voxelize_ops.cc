@@ -81,7 +81,7 @@ REGISTER_OP("PgTf>VoxelizeGrad")
     .Attr("with_sigma: bool")
     .SetShapeFn(VoxelizeGradShape)
     .Doc(R"doc(
-The gradient of sum(upstream * grid), grid that of PgTf>Voxelize, atom by atom.
+The gradient of sum(upstream * grid) to each atom, where grid is that of PgTf>Voxelize.
 
 coords_gradient: [N, 3].
 weights_gradient: [N], or [N, num_channels] where the weights are feature vectors.
