@@ -53,12 +53,12 @@ class BoundingBoxOp : public OpKernel {
       for (int d = 0; d < 3; ++d) {
         corner[d] = low[d] - margin;
         edges[d] = high[d] - low[d] + 2 * margin;
-        // So far out, rounding would take the margin away and cut the atoms.
+        // So far from the origin, rounding would take the margin away and cut the atoms.
         const bool held = margin == 0 || (corner[d] < low[d] && high[d] + margin > high[d]);
         OP_REQUIRES(ctx, held && std::isfinite(edges[d]),
                     InvalidArgument("coords: no box with a margin of ", margin, " around molecule ", b, ", from ",
                                     low[d], " to ", high[d], " along ", std::string(1, "xyz"[d]),
-                                    ": that is beyond the digits of its type; move it to the origin"));
+                                    ": so far from the origin rounding takes the margin away; move it to the origin"));
       }
       if (!cubic_) continue;
       const T longest = std::max({edges[0], edges[1], edges[2]});

@@ -17,7 +17,7 @@ void* Map(size_t bytes) {
   return mapped == MAP_FAILED ? nullptr : mapped;
 }
 
-// Made of huge pages where the system has them: fewer to map and to look up.
+// Huge pages where the system has them: fewer pages to map and to look up.
 void* MapHuge(size_t bytes) {
   char* const begin = static_cast<char*>(Map(bytes + kHugePage));
   if (begin == nullptr) return nullptr;
@@ -64,7 +64,7 @@ void BufferPool::Release(void* memory) {
   if (found == in_use_.end()) return;
   const Buffer buffer = {memory, found->second};
 #if defined(MADV_FREE)
-  // Of a few small buffers the system need not hear: telling it takes as long as writing one.
+  // Not for a few small buffers: the call takes as long as writing one.
   if (buffer.bytes >= kHugePage || idle_bytes_ >= kIdleBytes) madvise(buffer.memory, buffer.bytes, MADV_FREE);
 #endif
   idle_.push_back(buffer);

@@ -1,5 +1,5 @@
-// Memory for grids that is used again. The C library gives large blocks back to the system and asks for them anew; then
-// every page of every batch is cleared and mapped again, which takes several times longer than writing the grid.
+// Memory for grids that is used again. The C library gives large blocks back to the system and asks for new ones, and
+// the system maps and clears every page of every batch again: that takes several times longer than writing the grid.
 
 #ifndef PG_TF_KERNELS_BUFFER_POOL_H_
 #define PG_TF_KERNELS_BUFFER_POOL_H_
@@ -11,9 +11,9 @@
 
 namespace pg_tf {
 
-// Safe to use from many threads. What is idle stays mapped: a pool holds up to a quarter more than its users held at one
-// time, and kIdleBytes. The system may take idle pages back when it runs short of memory (where it can: Linux,
-// MADV_FREE). Made for buffers of 64 KiB and more; smaller ones are better kept by the C library.
+// Safe to use from many threads. Idle buffers stay mapped: a pool holds at most the memory that was in use at one time,
+// a quarter more, and kIdleBytes. On Linux the system may take idle pages back when it runs short of memory
+// (MADV_FREE). For buffers of 64 KiB and more; smaller ones are better left to the C library.
 class BufferPool {
  public:
   static constexpr size_t kIdleBytes = size_t{64} << 20;
@@ -23,7 +23,7 @@ class BufferPool {
   BufferPool& operator=(const BufferPool&) = delete;
   ~BufferPool();
 
-  // At least `bytes`, not cleared, on the boundary of a page, of a huge page from 2 MiB on; null if there is no memory.
+  // At least `bytes`, not cleared; starts at a page, from 2 MiB on at a huge page. Null if there is no memory.
   void* Allocate(size_t bytes);
 
   // Takes back what Allocate returned.

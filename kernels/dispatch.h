@@ -7,15 +7,15 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/voxelize.h"
+#include "kernels/level.h"
 
 namespace pg_tf {
 
 // The levels that this CPU can run, slowest first.
 std::vector<const Level*> SupportedLevels();
 
-// The level that `requested` names, the best one where it is null or empty; null, and the reason in `error`, where this
-// CPU does not have it.
+// The level with the name `requested`, or the best one if that is null or empty. Returns null and sets `error` if this
+// CPU does not have the level.
 const Level* ChooseLevel(const char* requested, std::string* error);
 
 // The functions of a level for one type of arithmetic.
@@ -46,7 +46,8 @@ const CellTable<T>& CellKernels(const Level& level) {
   }
 }
 
-// The level that the environment variable PG_TF_SIMD names, chosen once per process; null, and the reason in `error`.
+// The level that the environment variable PG_TF_SIMD names, chosen once per process. Returns null and sets `error` if
+// this CPU does not have it.
 const Level* ActiveLevel(std::string* error);
 
 }  // namespace pg_tf

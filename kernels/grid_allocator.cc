@@ -29,7 +29,7 @@ class GridAllocator : public tensorflow::Allocator {
 absl::Status AllocateGrid(tensorflow::OpKernelContext* ctx, int index, const tensorflow::TensorShape& shape,
                           Tensor** grid) {
   const tensorflow::DataType dtype = ctx->expected_output_dtype(index);
-  // What another device reads is TensorFlow's business: it may want memory of a kind of its own.
+  // TensorFlow itself allocates what another device reads: that device may need a special kind of memory.
   const tensorflow::AllocatorAttributes attributes = ctx->output_alloc_attr(index);
   const bool small = shape.num_elements() * tensorflow::DataTypeSize(dtype) < kPooledBytes;
   if (small || attributes.gpu_compatible() || attributes.nic_compatible()) {

@@ -7,8 +7,7 @@
 
 namespace pg_tf {
 
-// As OpKernelContext::allocate_output; large grids come from a BufferPool, to which they return when their last user
-// is done with them.
+// Like OpKernelContext::allocate_output, but large grids come from a BufferPool and return to it after their last use.
 absl::Status AllocateGrid(tensorflow::OpKernelContext* ctx, int index, const tensorflow::TensorShape& shape,
                           tensorflow::Tensor** grid);
 

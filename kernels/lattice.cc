@@ -5,23 +5,13 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/voxelize.h"
+#include "kernels/geometry.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {
 
-double Dot(const double* u, const double* v) { return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]; }
-double Length(const double* v) { return std::sqrt(Dot(v, v)); }
-
-double Determinant(const double m[9]) {
-  return m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
-}
-
-// A sum over images of Gaussians wider than this many of the longest lattice vectors is constant to float64, see plan.cc:
-// no vector of the reciprocal lattice is shorter than 2 pi over that length.
-constexpr double kWidestPeriods = 1.4;
-
-// In voxels: as far from the cell as makes no difference, and still a whole number.
+// Atoms farther away than this many voxels are put there: it is out of reach, and float64 still counts single voxels.
 constexpr double kFarthest = 1e15;
 
 struct LegendreRules {
@@ -50,8 +40,8 @@ struct LegendreRules {
   }
 };
 
-// The error of n nodes for the integral of a Gaussian over `width` sigma, of the least that the largest voxel can hold:
-// f^(2n) width^(2n+1) (n!)^4 / ((2n + 1) (2n)!^3), and |f^(2n)| of the Gaussian is largest in its middle, (2n - 1)!!.
+// The largest error of n nodes for the integral of a Gaussian over `width` sigma, relative to the largest such
+// integral: f^(2n) width^(2n+1) (n!)^4 / ((2n + 1) (2n)!^3), where |f^(2n)| is at most (2n - 1)!!, at the peak.
 double Error(int64_t n, double width) {
   const double m = static_cast<double>(n);
   const double log_error = std::lgamma(2 * m + 1) - m * M_LN2 - std::lgamma(m + 1) + 2 * m * std::log(width) +
@@ -60,7 +50,7 @@ double Error(int64_t n, double width) {
   return std::exp(log_error) * width / std::sqrt(2 * M_PI) / largest;
 }
 
-// The widest interval, in sigma, that each number of nodes integrates well enough.
+// The widest interval, in sigma, that each number of nodes integrates to kTolerance.
 template <typename T>
 struct WidestIntervals {
   double of[kLargestRule + 1];
@@ -73,7 +63,7 @@ struct WidestIntervals {
     }
   }
 
-  // Relative to the largest voxel.
+  // Relative to the largest integral over such an interval.
   static constexpr double kTolerance = sizeof(T) == 4 ? 2e-7 : 1e-13;
 };
 
@@ -90,36 +80,28 @@ double Wrapped(double place, double extent) {
 
 }  // namespace
 
-double Spread(const double cell[9]) {
-  const double edges = Length(cell) * Length(cell + 3) * Length(cell + 6);
-  return edges > 0 ? std::abs(Determinant(cell)) / edges : 0;
-}
-
-bool IsOrthogonal(const double cell[9], double resolution) {
+bool IsOrthogonal(const double cell[3][3], double resolution) {
   for (int d = 0; d < 3; ++d) {
-    const double *u = cell + 3 * d, *v = cell + 3 * ((d + 1) % 3);
+    const double *u = cell[d], *v = cell[(d + 1) % 3];
     if (std::abs(Dot(u, v)) > 4 * resolution * Length(u) * Length(v)) return false;
   }
   return true;
 }
 
-CellGrid MakeCellGrid(const double cell[9], const int64_t shape[3], const bool periodic[3]) {
+CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const bool periodic[3]) {
   CellGrid grid;
   std::copy_n(shape, 3, grid.shape);
   std::copy_n(periodic, 3, grid.periodic);
-  const double *a = cell, *b = cell + 3, *c = cell + 6;
-  double(&frame)[3][3] = grid.frame;
+  const double *a = cell[0], *b = cell[1], *c = cell[2];
+  double (&frame)[3][3] = grid.frame;
   const double length = Length(c);
   for (int e = 0; e < 3; ++e) frame[0][e] = c[e] / length;
   const double along = Dot(b, frame[0]);
   for (int e = 0; e < 3; ++e) frame[1][e] = b[e] - along * frame[0][e];
   const double across = Length(frame[1]);
   for (int e = 0; e < 3; ++e) frame[1][e] /= across;
-  for (int e = 0; e < 3; ++e) {
-    const int f = (e + 1) % 3, g = (e + 2) % 3;
-    frame[2][e] = frame[0][f] * frame[1][g] - frame[0][g] * frame[1][f];
-  }
-  // The Gaussian does not know left from right: a frame of either kind will do.
+  Cross(frame[0], frame[1], frame[2]);
+  // The Gaussian is the same in a left-handed frame, so the third vector may point to either side.
   if (Dot(a, frame[2]) < 0) {
     for (double& component : frame[2]) component = -component;
   }
@@ -170,7 +152,7 @@ double NarrowestSigma(const CellGrid& grid) {
 template <typename T>
 double Touched(const CellGrid& grid, double sigma) {
   const double reach = kDerivativeReach<T> * sigma;
-  // Heights of a voxel: a plane's distance from the next, a row's in the plane, a voxel's in the row.
+  // Distances from plane to plane, from row to row in a plane, and from voxel to voxel in a row.
   const double heights[3] = {grid.a[2], grid.b[1], grid.c};
   double touched = 1;
   for (int d = 0; d < 3; ++d) {
@@ -187,11 +169,11 @@ double LongestColumn(const CellGrid& grid, double sigma) {
   return grid.periodic[2] ? count : std::min(count, static_cast<double>(grid.shape[2]));
 }
 
-#define PG_TF_INSTANTIATE(T)                                                    \
-  template Rule GaussLegendre<T>(double);                                       \
-  template CellAtom MakeCellAtom<T>(const CellGrid&, const double[3], double);  \
-  template double NarrowestSigma<T>(const CellGrid&);                           \
-  template double Touched<T>(const CellGrid&, double);                          \
+#define PG_TF_INSTANTIATE(T)                                                   \
+  template Rule GaussLegendre<T>(double);                                      \
+  template CellAtom MakeCellAtom<T>(const CellGrid&, const double[3], double); \
+  template double NarrowestSigma<T>(const CellGrid&);                          \
+  template double Touched<T>(const CellGrid&, double);                         \
   template double LongestColumn<T>(const CellGrid&, double)
 PG_TF_INSTANTIATE(float);
 PG_TF_INSTANTIATE(double);

@@ -1,28 +1,22 @@
-// What the grids along lattice vectors need before the arithmetic: the frame, quadrature rules, places of atoms.
+// Preparations for grids along lattice vectors: the frame of the cell, quadrature rules, the places of atoms in it.
 
 #ifndef PG_TF_KERNELS_LATTICE_H_
 #define PG_TF_KERNELS_LATTICE_H_
 
 #include <cstdint>
 
-#include "kernels/cell.h"
+#include "kernels/voxelize_cell.h"
 
 namespace pg_tf {
 
-// The volume of the cell over the product of its edges: 1 for right angles, 0 for vectors in one plane or of no length.
-// Rows of `cell` are lattice vectors.
-double Spread(const double cell[9]);
+// Whether the lattice vectors, the rows of `cell`, are at right angles, to the resolution of the type that they came
+// in.
+bool IsOrthogonal(const double cell[3][3], double resolution);
 
-// Below this spread rounding decides where the voxels are.
-constexpr double kLeastSpread = 1e-3;
+CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const bool periodic[3]);
 
-// Whether the lattice vectors are at right angles, to the resolution of the type that they came in.
-bool IsOrthogonal(const double cell[9], double resolution);
-
-CellGrid MakeCellGrid(const double cell[9], const int64_t shape[3], const bool periodic[3]);
-
-// The rule of Gauss and Legendre that integrates a Gaussian over `width` sigma to 2e-7 (float) or 1e-13 (double) of the
-// largest such integral; its size is 0 where kLargestRule does not suffice.
+// The Gauss-Legendre rule that integrates a Gaussian over an interval of `width` sigma, wherever it lies, to 2e-7
+// (float) or 1e-13 (double) of the largest such integral. Its size is 0 if that takes more than kLargestRule nodes.
 template <typename T>
 Rule GaussLegendre(double width);
 
@@ -34,7 +28,7 @@ CellAtom MakeCellAtom(const CellGrid& grid, const double coords[3], double sigma
 template <typename T>
 double NarrowestSigma(const CellGrid& grid);
 
-// More than the voxels that an atom of this sigma touches, and those in the longest column.
+// Upper bounds for an atom of this sigma: the number of voxels that it touches, and of those in its longest column.
 template <typename T>
 double Touched(const CellGrid& grid, double sigma);
 template <typename T>

@@ -1,4 +1,4 @@
-// The energy of a probe among its neighbours, and what a gradient arriving at the probes means for one of them.
+// The energy of probes among neighbouring atoms, and the gradient of a sum over probes to one of the atoms.
 
 namespace pg_tf {
 namespace PG_TF_LEVEL {
@@ -6,13 +6,19 @@ namespace PG_TF_LEVEL {
 // Vectors of probes that are worked on at once.
 constexpr int kProbeVectors = 2;
 
-// Neighbours that are summed in registers, before the sum moves into a total: thousands of small terms would wear out
-// float32.
+// Neighbours that are summed in registers before the sum is added to a total: in one long sum of thousands of small
+// terms float32 would lose digits.
 constexpr int64_t kNeighborRun = 256;
 
 template <typename T>
 PG_TF_INLINE Vec<T> Broadcast(T value) {
   return Vec<T>{} + value;
+}
+
+// The squared distance below which the energy stays what it is there.
+template <typename T>
+PG_TF_INLINE Vec<T> Closest(T sigma_squared) {
+  return Broadcast(sigma_squared * static_cast<T>(kClosestSquared) + static_cast<T>(kClosestAddend));
 }
 
 template <typename T, bool kGradient>
@@ -29,7 +35,7 @@ PG_TF_INLINE void TileEnergy(const NeighborList<T>& list, const ProbeTile<T>& ti
       Vec<T> sum[kProbeVectors] = {}, sum_gradient[kProbeVectors][3] = {};
       for (int64_t n = run; n < end; ++n) {
         const Neighbor<T>& neighbor = list.neighbors[n];
-        const Vec<T> closest = Broadcast(neighbor.sigma_squared * static_cast<T>(kClosestSquared) + static_cast<T>(1e-12));
+        const Vec<T> closest = Closest(neighbor.sigma_squared);
         for (int v = 0; v < kProbeVectors; ++v) {
           const Vec<T> x = place[v][0] - neighbor.place[0];
           const Vec<T> y = place[v][1] - neighbor.place[1];
@@ -57,7 +63,7 @@ PG_TF_INLINE void TileEnergy(const NeighborList<T>& list, const ProbeTile<T>& ti
       }
     }
     for (int v = 0; v < kProbeVectors; ++v) {
-      // Of a voxel that overflowed nothing but the sign of the energy is used.
+      // If the energy overflowed, only its sign is used.
       const auto above = total[v] >= max_energy, below = total[v] <= -max_energy;
       Store(tile.energy + start + v * kLanes, above ? max_energy : below ? -max_energy : total[v]);
       for (int d = 0; kGradient && d < 3; ++d) {
@@ -76,7 +82,7 @@ void LennardJonesEnergy(const NeighborList<T>& list, const ProbeTile<T>& tile) {
   }
 }
 
-// Rows are short, so that the last sum over the lanes counts: by halves.
+// Sums over the lanes by halves: rows are short, so the rounding of this last sum counts.
 template <typename T>
 PG_TF_INLINE T TreeSum(Vec<T> value) {
   T lanes[Simd<T>::kLanes];
@@ -94,13 +100,13 @@ struct RowSums {
   double epsilon;
 };
 
-// `along` is the distance of probe 0 from the foot of the perpendicular on the row; probes begin <= k < end count, and
-// upstream may be read up to `readable`.
+// The row lies sqrt(across_squared) from the source, and probe 0 lies `along` from the point of the row closest to it.
+// The sum is over the probes begin <= k < end; values of `upstream` up to `readable` may be read.
 template <typename T>
 PG_TF_INLINE RowSums SumRow(const Source<T>& source, const T* upstream, int64_t begin, int64_t end, int64_t readable,
                             T across_squared, T along, T spacing, T cutoff_squared) {
   constexpr int kLanes = Simd<T>::kLanes;
-  const Vec<T> closest = Broadcast(source.sigma_squared * static_cast<T>(kClosestSquared) + static_cast<T>(1e-12));
+  const Vec<T> closest = Closest(source.sigma_squared);
   Vec<T> pull_0 = {}, pull_1 = {}, pull_2 = {}, log_sigma = {}, epsilon = {};
   const Vec<T> lanes = Iota<T>();
   for (int64_t k = begin; k < end; k += kLanes) {
@@ -138,8 +144,12 @@ struct Span {
 PG_TF_INLINE Span Within(double reach, double offset, double per_spacing, int64_t extent) {
   const double low = ::ceil((-reach - offset) * per_spacing), high = ::floor((reach - offset) * per_spacing) + 1;
   const double limit = static_cast<double>(extent);
-  return {static_cast<int64_t>(low < 0 ? 0 : low > limit ? limit : low),
-          static_cast<int64_t>(high < 0 ? 0 : high > limit ? limit : high)};
+  return {static_cast<int64_t>(low < 0       ? 0
+                               : low > limit ? limit
+                                             : low),
+          static_cast<int64_t>(high < 0       ? 0
+                               : high > limit ? limit
+                                              : high)};
 }
 
 PG_TF_INLINE double Dot(const double* a, const double* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }

@@ -1,5 +1,5 @@
 // Lennard-Jones energies of a probe, E(r) = 4 epsilon [(sigma / r)^12 - (sigma / r)^6]: plain data, and the table of
-// functions that each instruction set offers. Free of code, as voxelize.h and for the same reason.
+// functions that each instruction set offers. Free of code, see level.h.
 
 #ifndef PG_TF_KERNELS_LENNARD_JONES_H_
 #define PG_TF_KERNELS_LENNARD_JONES_H_
@@ -7,13 +7,6 @@
 #include <stdint.h>
 
 namespace pg_tf {
-
-// Closer than this, as r^2 / sigma^2, the energy stays what it is there, some 1e24 epsilon: what lies at r = 0 is then
-// large, and its derivatives finite in float32.
-constexpr double kClosestSquared = 1e-4;
-
-// The largest bound on the energy, K: below it, and with the line above, no derivative overflows float32.
-constexpr double kLargestEnergy = 1e24;
 
 // The places of the probe: voxel centres  first + i step[0] + j step[1] + k step[2].
 struct ProbeGrid {
@@ -24,7 +17,7 @@ struct ProbeGrid {
   double frame[3][3];
 };
 
-// An atom, or an image of one, seen from the middle of a tile of probes.
+// An atom or an image of one, its place relative to the middle of a tile of probes.
 template <typename T>
 struct Neighbor {
   T place[3];
@@ -62,7 +55,8 @@ struct Source {
   T sigma_shift;  // 12 (sigma / cutoff)^12 - 6 (sigma / cutoff)^6, or 0
 };
 
-// Sums over the probes around one source of the upstream gradient u times a derivative, all per 4 epsilon.
+// Sums over the probes around one source: of the upstream gradient u times a derivative of the energy E. All are
+// divided by 4 epsilon.
 struct SourceSums {
   double place[3];     // u dE/dprobe
   double edges[3][3];  // u f_d dE/dprobe, f the probe's fractional coordinate along axis d of the grid
@@ -74,7 +68,7 @@ template <typename T>
 struct LennardJonesTable {
   // The clamped energy of each probe of a tile, and its gradient to the place of the probe: 0 where it was clamped.
   void (*energy)(const NeighborList<T>& list, const ProbeTile<T>& tile);
-  // Adds what an upstream gradient [nx, ny, nz] means for one source.
+  // Adds the sums for one source and an upstream gradient [nx, ny, nz].
   void (*source_gradient)(const ProbeGrid& grid, const Source<T>& source, double cutoff, const T* upstream,
                           SourceSums* sums);
 };

@@ -51,7 +51,8 @@ class LennardJonesGradOp : public OpKernel {
     double* const edges = to_edges->flat<double>().data();
     double* const cell = to_cell->flat<double>().data();
     // A unit of work is an atom with its images.
-    ForEachUnit(ctx, num_atoms, kCyclesPerPair * static_cast<double>(spec.voxels()), [&](int64_t begin, int64_t end) {
+    const Eigen::TensorOpCost cost(0, 0, kCyclesPerPair * static_cast<double>(spec.voxels()));
+    ForEach(ctx, num_atoms, cost, kNoMemoryForImages, [&](int64_t begin, int64_t end) {
       int64_t b = 0;
       while (structures.end(b) <= begin) ++b;
       for (int64_t atom = begin; atom < end; ++b) {

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/geometry.h"
+#include "kernels/limits.h"
 #include "kernels/validate.h"
 
 namespace pg_tf {
@@ -12,19 +14,6 @@ using ::tensorflow::OpKernelConstruction;
 using ::tensorflow::OpKernelContext;
 using ::tensorflow::Tensor;
 
-// Vectors this close to one plane have lost their digits.
-constexpr double kFlattest = 1e-8;
-
-// Coordinates larger than this, Å, have too few digits left for a distance.
-constexpr double kFurthest = 1e9;
-
-// Images of all atoms of a batch that are kept at once, at most: some 2 GiB.
-constexpr double kMostImages = 2e7;
-
-void CopyRows(const double* from, double to[3][3]) {
-  for (int i = 0; i < 9; ++i) to[i / 3][i % 3] = from[i];
-}
-
 absl::Status CheckParameter(const char* name, const Tensor& tensor, int64_t num_atoms, const Tensor& row_splits) {
   if (tensor.dims() != 1 || tensor.dim_size(0) != num_atoms) {
     return InvalidArgument(name, " must have one value for each of the ", num_atoms, " atoms, got shape ",
@@ -32,9 +21,9 @@ absl::Status CheckParameter(const char* name, const Tensor& tensor, int64_t num_
   }
   const auto values = tensor.vec<double>();
   for (int64_t a = 0; a < num_atoms; ++a) {
-    if (values(a) >= 0 && values(a) <= 1e6) continue;
-    return InvalidArgument(name, " must be from 0 to 1e6: ", AtomPlace(row_splits, a), " has ", values(a),
-                           " with the probe");
+    if (values(a) >= 0 && values(a) <= kLargestParameter) continue;
+    return InvalidArgument(name, " must be from 0 to ", kLargestParameter, ": ", AtomPlace(row_splits, a), " has ",
+                           values(a), " with the probe");
   }
   return absl::OkStatus();
 }
@@ -72,9 +61,10 @@ absl::Status Structures::InitAtoms(OpKernelContext* ctx) {
   splits_ = row_splits.flat<int64_t>().data();
   batch_size_ = row_splits.NumElements() - 1;
   for (int64_t i = 0; i < 3 * num_atoms; ++i) {
-    if (std::abs(all_.coords[i]) <= kFurthest) continue;
-    return InvalidArgument("coords must be finite and at most ", kFurthest, " Å: ", AtomPlace(row_splits, i / 3),
-                           ", axis ", std::string(1, "xyz"[i % 3]), " is ", all_.coords[i]);
+    if (std::abs(all_.coords[i]) <= kLargestCoordinate) continue;
+    return InvalidArgument("coords must be finite and at most ", kLargestCoordinate,
+                           " Å: ", AtomPlace(row_splits, i / 3), ", axis ", std::string(1, "xyz"[i % 3]), " is ",
+                           all_.coords[i]);
   }
   return absl::OkStatus();
 }
@@ -83,11 +73,11 @@ absl::Status Structures::InitGeometry(OpKernelContext* ctx) {
   const Tensor& cutoff = ctx->input(7);
   if (cutoff.dims() != 0) return InvalidArgument("cutoff must be a scalar, got ", cutoff.shape().DebugString());
   cutoff_ = cutoff.scalar<double>()();
-  if (!(cutoff_ > 0 && cutoff_ <= 1e6)) {
-    return InvalidArgument("cutoff must be greater than 0 and at most 1e6, got ", cutoff_);
+  if (!(cutoff_ > 0 && cutoff_ <= kLargestParameter)) {
+    return InvalidArgument("cutoff must be greater than 0 and at most ", kLargestParameter, ", got ", cutoff_);
   }
   TF_RETURN_IF_ERROR(Rows("box: origin", ctx->input(4), {3}, &origin_));
-  // The cell first: without a box the edges are its vectors.
+  // The cell is checked first: without a box its vectors are the edges, and the error should name the cell.
   TF_RETURN_IF_ERROR(Rows("cell", ctx->input(6), {3, 3}, &cell_));
   if (any_periodic()) TF_RETURN_IF_ERROR(CheckVolume("cell: the lattice vectors", cell_));
   TF_RETURN_IF_ERROR(Rows("box: edges", ctx->input(5), {3, 3}, &edges_));
@@ -106,7 +96,7 @@ ProbeGrid Structures::grid(int64_t b) const {
 }
 
 ImageSearch Structures::search(int64_t b) const {
-  // Without periodic axes the cell means nothing, and may be anything.
+  // Without periodic axes the cell is not used, so it is not checked either.
   Lattice lattice = {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, {periodic_[0], periodic_[1], periodic_[2]}};
   if (any_periodic()) CopyRows(cell_(b), lattice.rows);
   return ImageSearch(lattice, grid(b), cutoff_);
@@ -128,8 +118,9 @@ absl::Status Structures::Rows(const char* name, const Tensor& tensor, const std:
   *rows = {tensor.flat<double>().data(), tensor.dim_size(0) == 1 ? 0 : size};
   for (int64_t i = 0; i < tensor.NumElements(); ++i) {
     const double value = rows->data[i];
-    if (std::abs(value) <= kFurthest) continue;
-    return InvalidArgument(name, " must be finite and at most ", kFurthest, " Å: molecule ", i / size, " has ", value);
+    if (std::abs(value) <= kLargestCoordinate) continue;
+    return InvalidArgument(name, " must be finite and at most ", kLargestCoordinate, " Å: molecule ", i / size, " has ",
+                           value);
   }
   return absl::OkStatus();
 }
@@ -138,7 +129,7 @@ absl::Status Structures::CheckVolume(const char* name, const PerMolecule& vector
   for (int64_t b = 0; b < batch_size_; ++b) {
     double rows[3][3];
     CopyRows(vectors(b), rows);
-    if (RelativeVolume(rows) > kFlattest) continue;
+    if (RelativeVolume(rows) > kLeastEnergyVolume) continue;
     return InvalidArgument(name, " of molecule ", b, " lie in one plane, or one of them is 0: the volume is ",
                            Volume(rows), " Å^3");
   }

@@ -3,23 +3,19 @@
 #ifndef PG_TF_KERNELS_LENNARD_JONES_INPUTS_H_
 #define PG_TF_KERNELS_LENNARD_JONES_INPUTS_H_
 
-#define EIGEN_USE_THREADS
-
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <new>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "kernels/dispatch.h"
 #include "kernels/lennard_jones_neighbors.h"
+#include "kernels/parallel.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "unsupported/Eigen/CXX11/Tensor"
 
 namespace pg_tf {
 
-// CPU cycles of a pair, for the split of the work only.
+// CPU cycles of a pair; an estimate by which TensorFlow splits the work.
 constexpr double kCyclesPerPair = 1.5;
 
 // Rows for one or for each molecule, [1 or B, ...].
@@ -61,19 +57,8 @@ class Structures {
   PerMolecule origin_, edges_, cell_;
 };
 
-// Runs work(begin, end) over [0, units) on the threads that the context allows, and reports a lack of memory.
-template <typename Work>
-void ForEachUnit(tensorflow::OpKernelContext* ctx, int64_t units, double cycles, Work work) {
-  std::atomic<bool> out_of_memory(false);
-  ctx->eigen_cpu_device().parallelFor(units, Eigen::TensorOpCost(0, 0, cycles), [&](int64_t begin, int64_t end) {
-    try {
-      work(begin, end);
-    } catch (const std::bad_alloc&) {
-      out_of_memory = true;
-    }
-  });
-  OP_REQUIRES(ctx, !out_of_memory, absl::ResourceExhaustedError("cutoff: no memory for the images within it"));
-}
+// What both ops say where memory runs out.
+constexpr char kNoMemoryForImages[] = "cutoff: no memory for the images within it";
 
 }  // namespace pg_tf
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/lennard_jones_inputs.h"
+#include "kernels/limits.h"
 #include "kernels/validate.h"
 
 namespace pg_tf {
@@ -78,9 +79,9 @@ class LennardJonesOp : public OpKernel {
     OP_REQUIRES(ctx, ctx->input(8).dims() == 0,
                 InvalidArgument("max_energy must be a scalar, got shape ", ctx->input(8).shape().DebugString()));
     const double max_energy = ctx->input(8).scalar<double>()();
-    OP_REQUIRES(ctx, max_energy > 0 && max_energy <= kLargestEnergy,
-                InvalidArgument("max_energy must be greater than 0 and at most ", kLargestEnergy, " K, got ",
-                                max_energy));
+    OP_REQUIRES(
+        ctx, max_energy > 0 && max_energy <= kLargestEnergy,
+        InvalidArgument("max_energy must be greater than 0 and at most ", kLargestEnergy, " K, got ", max_energy));
     const int64_t batch_size = structures.batch_size();
     OP_REQUIRES_OK(ctx, ValidateGridSize(spec_, batch_size, (with_gradient_ ? 4 : 1) * sizeof(T)));
     TensorShape shape({batch_size, spec_.shape[0], spec_.shape[1], spec_.shape[2]});
@@ -102,7 +103,8 @@ class LennardJonesOp : public OpKernel {
       first_tile[b + 1] = first_tile[b] + Tiling(problems[b].grid).num_tiles();
     }
     const double atoms = static_cast<double>(structures.num_atoms()) / static_cast<double>(batch_size);
-    ForEachUnit(ctx, batch_size, 100 + atoms * 1000, [&](int64_t begin, int64_t end) {
+    const Eigen::TensorOpCost search_cost(0, 0, 100 + atoms * 1000);
+    ForEach(ctx, batch_size, search_cost, kNoMemoryForImages, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         problems[b].neighborhood.Build(structures.atoms(b), structures.search(b), structures.cutoff(), shift_);
       }
@@ -113,10 +115,10 @@ class LennardJonesOp : public OpKernel {
     for (int64_t b = 0; b < batch_size; ++b) {
       pairs += (problems[b].neighborhood.AverageNeighbors() + 20) * static_cast<double>(spec_.voxels());
     }
-    const double cycles = pairs * kCyclesPerPair / static_cast<double>(first_tile[batch_size]);
+    const Eigen::TensorOpCost cost(0, 0, pairs * kCyclesPerPair / static_cast<double>(first_tile[batch_size]));
     T* const energies = energy->flat<T>().data();
     T* const gradients = with_gradient_ ? gradient->flat<T>().data() : nullptr;
-    ForEachUnit(ctx, first_tile[batch_size], cycles, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, first_tile[batch_size], cost, kNoMemoryForImages, [&](int64_t begin, int64_t end) {
       std::vector<Neighbor<T>> neighbors;
       int64_t b = std::upper_bound(first_tile.begin(), first_tile.end(), begin) - first_tile.begin() - 1;
       for (int64_t unit = begin; unit < end; ++b) {
@@ -127,10 +129,10 @@ class LennardJonesOp : public OpKernel {
           const Tiling::Tile tile = tiling.tile(unit - first_tile[b]);
           problem.neighborhood.Gather(tile.middle, structures.cutoff() + tile.radius, &neighbors);
           const ProbeTile<T> probes = buffer.Fill(problem.grid, tile);
-          LennardJonesKernels<T>(*level_).energy({static_cast<int64_t>(neighbors.size()), neighbors.data(),
-                                    static_cast<T>(structures.cutoff() * structures.cutoff()),
-                                    static_cast<T>(max_energy)},
-                                   probes);
+          LennardJonesKernels<T>(*level_).energy(
+              {static_cast<int64_t>(neighbors.size()), neighbors.data(),
+               static_cast<T>(structures.cutoff() * structures.cutoff()), static_cast<T>(max_energy)},
+              probes);
           Write(tile, probes, b, energies, gradients);
         }
       }

@@ -2,27 +2,22 @@
 
 #include <algorithm>
 
+#include "kernels/geometry.h"
+
 namespace pg_tf {
 namespace {
 
-// Room for rounding where images are chosen; the exact distance is tested once more for each pair.
+// Images are chosen with this much room for rounding; the exact distance is tested once more for each pair.
 constexpr double kSlack = 1e-9;
 
-// Side of a tile, Å: small against any cutoff, so that few pairs are looked at in vain.
+// Side of a tile, Å. Much smaller than the usual cutoffs, so that most of the images gathered for a tile are within the
+// cutoff of its probes.
 constexpr double kTileSide = 2.0;
 constexpr int64_t kTileMostVoxels = 16;
 
 // A bin holds about this many images.
 constexpr double kImagesPerBin = 4;
 constexpr double kMostBins = 512;  // along an axis
-
-double Dot(const double a[3], const double b[3]) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
-
-double Length(const double a[3]) { return std::sqrt(Dot(a, a)); }
-
-void Cross(const double a[3], const double b[3], double product[3]) {
-  for (int d = 0; d < 3; ++d) product[d] = a[(d + 1) % 3] * b[(d + 2) % 3] - a[(d + 2) % 3] * b[(d + 1) % 3];
-}
 
 // dual[i] . rows[j] = 1 where i = j and 0 elsewhere.
 void Dual(const double rows[3][3], double dual[3][3]) {
@@ -35,17 +30,6 @@ void Dual(const double rows[3][3], double dual[3][3]) {
 
 }  // namespace
 
-double Volume(const double rows[3][3]) {
-  double normal[3];
-  Cross(rows[1], rows[2], normal);
-  return Dot(rows[0], normal);
-}
-
-double RelativeVolume(const double rows[3][3]) {
-  const double lengths = Length(rows[0]) * Length(rows[1]) * Length(rows[2]);
-  return lengths > 0 ? std::abs(Volume(rows)) / lengths : 0;
-}
-
 ProbeGrid MakeProbeGrid(const double origin[3], const double edges[3][3], const int64_t shape[3]) {
   ProbeGrid grid;
   for (int d = 0; d < 3; ++d) {
@@ -55,7 +39,7 @@ ProbeGrid MakeProbeGrid(const double origin[3], const double edges[3][3], const 
   for (int e = 0; e < 3; ++e) {
     grid.first[e] = origin[e] + 0.5 * (grid.step[0][e] + grid.step[1][e] + grid.step[2][e]);
   }
-  // Gram and Schmidt, from the last axis on.
+  // Gram-Schmidt orthogonalization, from the last axis to the first.
   for (int d = 2; d >= 0; --d) {
     double* const axis = grid.frame[d];
     for (int e = 0; e < 3; ++e) axis[e] = grid.step[d][e];
@@ -101,8 +85,8 @@ ImageSearch::ImageSearch(const Lattice& lattice, const ProbeGrid& grid, double c
   for (int d = 0; d < 3; ++d) grid_margin_[d] = cutoff * Length(grid_dual_[d]) + kSlack;
 }
 
-// Makes the periodic vectors short by taking whole multiples of one from another: the lattice stays what it is, and a
-// skewed cell costs no more than a cubic one.
+// Makes the periodic vectors short by subtracting whole multiples of one from another. The lattice stays the same, and
+// the search through a skewed cell takes no longer than through a cubic one.
 void ImageSearch::ReduceLattice() {
   bool changed = true;
   for (int round = 0; changed && round < 100; ++round) {
@@ -190,7 +174,7 @@ void Neighborhood::Gather(const double middle[3], double radius, std::vector<Nei
   neighbors->clear();
   if (images_.empty()) return;
   const double radius_squared = radius * radius;
-  // The part of the radius that is left beside a column of bins, along the axes looked at so far.
+  // The distance from `middle` to a bin along one axis.
   const auto outside = [&](int d, int64_t bin) {
     const double low = low_[d] + static_cast<double>(bin) * side_ - middle[d];
     return std::max({0.0, low, -side_ - low});
@@ -223,7 +207,8 @@ template void Neighborhood::Gather(const double*, double, std::vector<Neighbor<d
 Tiling::Tiling(const ProbeGrid& grid) : grid_(grid) {
   for (int d = 0; d < 3; ++d) {
     const double voxels = std::round(kTileSide / Length(grid.step[d]));
-    const int64_t wanted = std::min(static_cast<int64_t>(std::clamp<double>(voxels, 1, kTileMostVoxels)), grid.shape[d]);
+    const int64_t wanted =
+        std::min(static_cast<int64_t>(std::clamp<double>(voxels, 1, kTileMostVoxels)), grid.shape[d]);
     tiles_[d] = (grid.shape[d] + wanted - 1) / wanted;
     side_[d] = (grid.shape[d] + tiles_[d] - 1) / tiles_[d];
     tiles_[d] = (grid.shape[d] + side_[d] - 1) / side_[d];

@@ -1,4 +1,4 @@
-// Which atoms, and which periodic images of them, a grid of probes can feel.
+// Which atoms, and which periodic images of them, are within the cutoff of a grid of probes.
 
 #ifndef PG_TF_KERNELS_LENNARD_JONES_NEIGHBORS_H_
 #define PG_TF_KERNELS_LENNARD_JONES_NEIGHBORS_H_
@@ -10,12 +10,6 @@
 #include "kernels/lennard_jones.h"
 
 namespace pg_tf {
-
-// Volume of the parallelepiped of three rows, signed.
-double Volume(const double rows[3][3]);
-
-// Volume over the product of the lengths: 1 for a right angle, 0 for vectors in one plane or no vectors at all.
-double RelativeVolume(const double rows[3][3]);
 
 // A grid of shape[0] x shape[1] x shape[2] probes in the middle of the voxels of a parallelepiped.
 ProbeGrid MakeProbeGrid(const double origin[3], const double edges[3][3], const int64_t shape[3]);
@@ -34,7 +28,7 @@ class ImageSearch {
   // A bound on the number of images of one atom.
   double MostImages() const { return most_images_; }
 
-  // Calls visit(place, n) for each image: place[3] = atom[3] + n . lattice. In a fixed order.
+  // Calls visit(place, n) for each image, place[3] = atom[3] + n . lattice, always in the same order.
   template <typename Visit>
   void ForEach(const double* atom, Visit visit) const {
     double low[3], high[3];
@@ -62,8 +56,8 @@ class ImageSearch {
   void ReduceLattice();
   bool NearGrid(const double place[3]) const;
 
-  double rows_[3][3];        // the lattice, its periodic vectors reduced
-  double change_[3][3];      // rows_ = change_ . the lattice as it was given
+  double rows_[3][3];    // the lattice, its periodic vectors reduced
+  double change_[3][3];  // rows_ = change_ . the lattice as it was given
   bool periodic_[3];
   double dual_[3][3];        // fractional coordinate d of x is x . dual_[d]
   double low_[3], high_[3];  // fractional coordinates that are within the cutoff of the grid
@@ -80,14 +74,14 @@ struct LennardJonesAtoms {
   const double* epsilon;  // [size]
 };
 
-// All images within the cutoff of a grid, sorted into bins so that a tile finds those close to it.
+// All images within the cutoff of a grid, sorted into bins so that those close to a tile are found quickly.
 class Neighborhood {
  public:
   void Build(const LennardJonesAtoms& atoms, const ImageSearch& search, double cutoff, bool shift);
 
   double AverageNeighbors() const { return average_; }
 
-  // The images within `radius` of `middle`, as seen from there.
+  // The images within `radius` of `middle`, their places relative to it.
   template <typename T>
   void Gather(const double middle[3], double radius, std::vector<Neighbor<T>>* neighbors) const;
 
@@ -126,7 +120,7 @@ class Tiling {
   int64_t side_[3], tiles_[3];
 };
 
-// (sigma / cutoff)^12 - (sigma / cutoff)^6
+// The energy of a pair at the cutoff, per 4 epsilon: (sigma / cutoff)^12 - (sigma / cutoff)^6.
 double ShiftAtCutoff(double sigma, double cutoff);
 
 }  // namespace pg_tf

@@ -44,7 +44,8 @@ void TestTileAgreesWithPairs(const Level& level) {
     T* const v = values.data();
     const ProbeTile<T> tile = {
         kSize, {v, v + kSize, v + 2 * kSize}, v + 3 * kSize, {v + 4 * kSize, v + 5 * kSize, v + 6 * kSize}};
-    LennardJonesKernels<T>(level).energy({count, neighbors.data(), static_cast<T>(cutoff_squared), static_cast<T>(max_energy)}, tile);
+    LennardJonesKernels<T>(level).energy(
+        {count, neighbors.data(), static_cast<T>(cutoff_squared), static_cast<T>(max_energy)}, tile);
     for (int64_t i = 0; i < kSize; ++i) {
       double energy = 0, scale = 100;
       for (const auto& n : neighbors) {
@@ -133,8 +134,9 @@ void TestImageSearchFindsEveryImageOnce() {
         for (int d = 0; d < 3; ++d) expected += n[d] * skewed.rows[d][e];
         CHECK(std::abs(place[e] - expected) < 1e-9, "trial %d: place", trial);
       }
-      CHECK(found.insert({std::lround(place[0] * 1e6), std::lround(place[1] * 1e6), std::lround(place[2] * 1e6)}).second,
-            "trial %d: an image twice", trial);
+      CHECK(
+          found.insert({std::lround(place[0] * 1e6), std::lround(place[1] * 1e6), std::lround(place[2] * 1e6)}).second,
+          "trial %d: an image twice", trial);
     });
     CHECK(static_cast<double>(found.size()) <= search.MostImages() + 1e-9, "trial %d: more than the bound", trial);
     const int64_t reach = 25;
@@ -144,17 +146,18 @@ void TestImageSearchFindsEveryImageOnce() {
           if ((i && !lattice.periodic[0]) || (j && !lattice.periodic[1]) || (k && !lattice.periodic[2])) continue;
           double place[3], r_squared = 0;
           for (int e = 0; e < 3; ++e) {
-            place[e] = atom[e] + static_cast<double>(i) * lattice.rows[0][e] + static_cast<double>(j) * lattice.rows[1][e] +
-                       static_cast<double>(k) * lattice.rows[2][e];
+            place[e] = atom[e] + static_cast<double>(i) * lattice.rows[0][e] +
+                       static_cast<double>(j) * lattice.rows[1][e] + static_cast<double>(k) * lattice.rows[2][e];
             const double low = origin[e] + edges[e][e] / static_cast<double>(2 * shape[e]);
             const double high = origin[e] + edges[e][e] * (1 - 1.0 / static_cast<double>(2 * shape[e]));
             const double outside = std::fmax(std::fmax(low - place[e], place[e] - high), 0.0);
             r_squared += outside * outside;
           }
           if (r_squared > cutoff * cutoff - 1e-6) continue;
-          CHECK(found.count({std::lround(place[0] * 1e6), std::lround(place[1] * 1e6), std::lround(place[2] * 1e6)}) == 1,
-                "trial %d: image %d %d %d is missing", trial, static_cast<int>(i), static_cast<int>(j),
-                static_cast<int>(k));
+          CHECK(
+              found.count({std::lround(place[0] * 1e6), std::lround(place[1] * 1e6), std::lround(place[2] * 1e6)}) == 1,
+              "trial %d: image %d %d %d is missing", trial, static_cast<int>(i), static_cast<int>(j),
+              static_cast<int>(k));
         }
       }
     }

@@ -1,5 +1,5 @@
 // All the arithmetic, compiled for one instruction set: each level file names its namespace (PG_TF_LEVEL) and vector
-// width (PG_TF_VECTOR_BYTES) and includes this file once. The inner headers build on one another in this order.
+// width (PG_TF_VECTOR_BYTES) and includes this file once. Each block of headers below needs those before it.
 
 #include <math.h>
 #include <stdint.h>
@@ -7,16 +7,21 @@
 #include <immintrin.h>
 #endif
 
-#include "kernels/voxelize.h"
+#include "kernels/level.h"
+#include "kernels/limits.h"
 
 #include "kernels/vector-inl.h"
 
-#include "kernels/factors-inl.h"
+#include "kernels/voxelize_factors-inl.h"
 
-#include "kernels/forward-inl.h"
-#include "kernels/gradient-inl.h"
-#include "kernels/cell-inl.h"
+#include "kernels/voxelize_sums-inl.h"
+
+#include "kernels/voxelize_store-inl.h"
+
 #include "kernels/lennard_jones-inl.h"
+#include "kernels/voxelize_cell-inl.h"
+#include "kernels/voxelize_forward-inl.h"
+#include "kernels/voxelize_gradient-inl.h"
 
 #define PG_TF_STRING(x) #x
 #define PG_TF_NAME(x) PG_TF_STRING(x)
@@ -40,8 +45,8 @@ constexpr CellTable<T> Cell() {
 }
 
 extern const Level kLevel;
-const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(),       Table<double>(),
-                      LennardJones<float>(),   LennardJones<double>(), Cell<float>(), Cell<double>()};
+const Level kLevel = {PG_TF_NAME(PG_TF_LEVEL), Table<float>(), Table<double>(), LennardJones<float>(),
+                      LennardJones<double>(),  Cell<float>(),  Cell<double>()};
 
 }  // namespace PG_TF_LEVEL
 }  // namespace pg_tf

@@ -30,16 +30,16 @@ class PeakPairing {
  public:
   explicit PeakPairing(const PersistenceSpec& spec);
 
-  // The components born above `floor`, the filtration ending there: in the order of their persistence, those that never
-  // die first by height. Voxels that share a face are neighbours; components without persistence are left out; of
-  // equal voxels the one with the lower index is the older. Valid until the next call.
+  // The components born above `floor`, where the filtration ends. Those that never die come first, the highest peak
+  // first; then the others, the most persistent first. Voxels that share a face are neighbours; components without
+  // persistence are left out; of equal voxels the one with the lower index is the older. Valid until the next call.
   const std::vector<PersistentPeak<T>>& operator()(const T* grid, T floor);
 
  private:
   int32_t Root(int32_t voxel);
 
   PersistenceSpec spec_;
-  std::vector<int32_t> order_;   // voxels above the floor, falling
+  std::vector<int32_t> order_;   // voxels above the floor, the highest first
   std::vector<int32_t> parent_;  // of the union-find forest; a root is the peak of its component; -1: below the level
   std::vector<PersistentPeak<T>> peaks_;
 };

@@ -1,17 +1,14 @@
 // PgTf>PersistentPeaks.
 
-#define EIGEN_USE_THREADS
-
 #include <atomic>
 #include <cmath>
 #include <limits>
-#include <new>
 #include <vector>
 
+#include "kernels/parallel.h"
 #include "kernels/persistence.h"
 #include "kernels/validate.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "unsupported/Eigen/CXX11/Tensor"
 
 namespace pg_tf {
 namespace {
@@ -22,17 +19,14 @@ using ::tensorflow::OpKernelContext;
 using ::tensorflow::Tensor;
 using ::tensorflow::TensorShape;
 
-// CPU cycles a voxel, for the split only: most lie below the floor.
+// CPU cycles a voxel; an estimate by which TensorFlow splits the work. Most voxels lie below the floor.
 constexpr double kCyclesPerVoxel = 10;
 
 template <typename T>
 class PersistentPeaksOp : public OpKernel {
  public:
   explicit PersistentPeaksOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    std::vector<bool> periodic;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("periodic", &periodic));
-    OP_REQUIRES(ctx, periodic.size() == 3, InvalidArgument("periodic must have 3 entries, got ", periodic.size()));
-    for (int d = 0; d < 3; ++d) spec_.periodic[d] = periodic[d];
+    OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, spec_.periodic));
   }
 
   void Compute(OpKernelContext* ctx) override {
@@ -52,26 +46,21 @@ class PersistentPeaksOp : public OpKernel {
 
     std::vector<std::vector<PersistentPeak<T>>> found(num_grids);
     std::atomic<int64_t> bad_voxel(-1);
-    std::atomic<bool> out_of_memory(false);
     const Eigen::TensorOpCost cost(voxels * sizeof(T), 0, voxels * kCyclesPerVoxel);
-    ctx->eigen_cpu_device().parallelFor(num_grids, cost, [&](int64_t begin, int64_t end) {
-      try {
-        PeakPairing<T> pairing(spec);
-        for (int64_t g = begin; g < end; ++g) {
-          const T* const grid = values + g * voxels;
-          for (int64_t i = 0; i < voxels; ++i) {
-            if (!std::isfinite(grid[i])) {
-              bad_voxel = g * voxels + i;
-              return;
-            }
+    ForEach(ctx, num_grids, cost, "grids: no memory for the work space", [&](int64_t begin, int64_t end) {
+      PeakPairing<T> pairing(spec);
+      for (int64_t g = begin; g < end; ++g) {
+        const T* const grid = values + g * voxels;
+        for (int64_t i = 0; i < voxels; ++i) {
+          if (!std::isfinite(grid[i])) {
+            bad_voxel = g * voxels + i;
+            return;
           }
-          found[g] = pairing(grid, floor[g]);
         }
-      } catch (const std::bad_alloc&) {
-        out_of_memory = true;
+        found[g] = pairing(grid, floor[g]);
       }
     });
-    OP_REQUIRES(ctx, !out_of_memory, absl::ResourceExhaustedError("grids: no memory for the work space"));
+    if (!ctx->status().ok()) return;
     const int64_t bad = bad_voxel;
     OP_REQUIRES(ctx, bad < 0,
                 InvalidArgument("grids must be finite: grid ", bad / voxels, ", voxel ", bad % voxels, " is ",

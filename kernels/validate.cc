@@ -49,15 +49,20 @@ absl::Status ReadPeriodic(OpKernelConstruction* ctx, bool periodic[3]) {
   return absl::OkStatus();
 }
 
+absl::Status ReadChannelsLast(OpKernelConstruction* ctx, bool* channels_last) {
+  std::string data_format;
+  TF_RETURN_IF_ERROR(ctx->GetAttr("data_format", &data_format));
+  *channels_last = data_format == "channels_last";
+  return absl::OkStatus();
+}
+
 absl::Status ReadGridSpec(OpKernelConstruction* ctx, GridSpec* spec) {
   std::vector<int64_t> grid_shape;
-  std::string data_format;
   TF_RETURN_IF_ERROR(ctx->GetAttr("grid_shape", &grid_shape));
   TF_RETURN_IF_ERROR(ctx->GetAttr("num_channels", &spec->num_channels));
-  TF_RETURN_IF_ERROR(ctx->GetAttr("data_format", &data_format));
+  TF_RETURN_IF_ERROR(ReadChannelsLast(ctx, &spec->channels_last));
   if (grid_shape.size() != 3) return InvalidArgument("grid_shape must have 3 extents, got ", grid_shape.size());
   std::copy(grid_shape.begin(), grid_shape.end(), spec->shape);
-  spec->channels_last = data_format == "channels_last";
   return ValidateGridSpec(*spec);
 }
 
@@ -205,7 +210,7 @@ absl::Status ValidateAtoms(const Tensor& channels, const Tensor& weights, const 
 
 template <typename T>
 absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t batch_size) {
-  for (const auto [name, tensor] : {std::make_pair("origin", &origin), std::make_pair("lengths", &lengths)}) {
+  for (const auto& [name, tensor] : {std::make_pair("origin", &origin), std::make_pair("lengths", &lengths)}) {
     if (tensor->dims() != 2 || tensor->dim_size(1) != 3 ||
         (tensor->dim_size(0) != 1 && tensor->dim_size(0) != batch_size)) {
       return InvalidArgument("box: ", name, " must have shape [1, 3] or [", batch_size, ", 3], got ",
@@ -226,9 +231,9 @@ absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t ba
   return absl::OkStatus();
 }
 
-#define PG_TF_INSTANTIATE(T)                                                                                         \
-  template absl::Status ValidateCoords<T>(const Tensor&, const Tensor&, const Tensor&);                              \
-  template absl::Status ValidateAtoms<T>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, int64_t);       \
+#define PG_TF_INSTANTIATE(T)                                                                                   \
+  template absl::Status ValidateCoords<T>(const Tensor&, const Tensor&, const Tensor&);                        \
+  template absl::Status ValidateAtoms<T>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, int64_t); \
   template absl::Status ValidateBox<T>(const Tensor&, const Tensor&, int64_t);
 PG_TF_INSTANTIATE(float)
 PG_TF_INSTANTIATE(double)

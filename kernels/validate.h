@@ -1,4 +1,4 @@
-// What the OpKernels ask of their inputs. Every error names the argument, the molecule, the atom and the value.
+// Checks of the inputs and attributes of the ops. Every error names the argument, the molecule, the atom and the value.
 
 #ifndef PG_TF_KERNELS_VALIDATE_H_
 #define PG_TF_KERNELS_VALIDATE_H_
@@ -14,7 +14,7 @@
 
 namespace pg_tf {
 
-// The one kind of error that bad input gives; the parts are put together.
+// The error for bad input; its text is the parts put together.
 template <typename... Parts>
 absl::Status InvalidArgument(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
@@ -38,32 +38,35 @@ absl::Status ReadLevel(const Level** level);
 // The attribute `periodic`, one flag for each axis.
 absl::Status ReadPeriodic(tensorflow::OpKernelConstruction* ctx, bool periodic[3]);
 
+// Whether the attribute `data_format` is channels_last.
+absl::Status ReadChannelsLast(tensorflow::OpKernelConstruction* ctx, bool* channels_last);
+
 // The attributes `grid_shape`, `num_channels` and `data_format`, checked.
 absl::Status ReadGridSpec(tensorflow::OpKernelConstruction* ctx, GridSpec* spec);
 
 // The grid that an upstream gradient of rank 5 belongs to, checked.
 absl::Status GridSpecOf(const tensorflow::Tensor& upstream, bool channels_last, GridSpec* spec);
 
-// That the upstream gradient has a grid for each molecule.
+// Checks that the upstream gradient has a grid for each molecule.
 absl::Status ValidateUpstream(const tensorflow::Tensor& upstream, int64_t batch_size);
 
 tensorflow::TensorShape GridShape(const GridSpec& spec, int64_t batch_size);
 
-// Extents of at least one, and a size in voxels that an int64 can hold.
+// Checks that every extent is at least one and the number of voxels fits into an int64.
 absl::Status ValidateGridSpec(const GridSpec& spec);
 
-// That a batch of such grids fits into an int64 and into the memory of the machine.
+// Checks that the bytes of a batch of such grids fit into an int64 and into the memory of the machine.
 absl::Status ValidateGridSize(const GridSpec& spec, int64_t batch_size, int64_t bytes_per_voxel);
 
-// Row splits from 0 to num_atoms that never fall.
+// Checks that row splits begin with 0, never decrease, and end with num_atoms.
 absl::Status ValidateRowSplits(const tensorflow::Tensor& row_splits, int64_t num_atoms);
 
-// Shapes of coords and channels, and that the coordinates of real atoms are finite.
+// Checks the shapes of coords and channels, and that the coordinates of real atoms are finite.
 template <typename T>
 absl::Status ValidateCoords(const tensorflow::Tensor& coords, const tensorflow::Tensor& channels,
                             const tensorflow::Tensor& row_splits);
 
-// Everything that PgTf>Voxelize and its gradient take; to be called after ValidateCoords.
+// Checks channels, weights and sigma of the ops that voxelize; to be called after ValidateCoords.
 template <typename T>
 absl::Status ValidateAtoms(const tensorflow::Tensor& channels, const tensorflow::Tensor& weights,
                            const tensorflow::Tensor& sigma, const tensorflow::Tensor& row_splits, int64_t num_channels);

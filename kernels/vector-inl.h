@@ -1,13 +1,16 @@
 // Vectors of the width that PG_TF_VECTOR_BYTES names, in the namespace PG_TF_LEVEL.
 //
-// The arithmetic is written in the compiler's generic vectors (GCC and Clang agree on them); only what these cannot say
-// (streaming stores, half precision in hardware) is an intrinsic. No templates of the standard library or of TensorFlow
-// in here: compiled for AVX-512, they could be the copy that the linker keeps for every CPU.
+// The arithmetic is written in the compiler's generic vectors (GCC and Clang agree on them); intrinsics are used only
+// for what these cannot express: streaming stores and half precision in hardware. No templates of the standard library
+// or of TensorFlow in here: compiled for AVX-512, they could be the copy that the linker keeps for every CPU.
 
 #define PG_TF_INLINE inline __attribute__((always_inline))
 
 namespace pg_tf {
 namespace PG_TF_LEVEL {
+
+PG_TF_INLINE int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
+PG_TF_INLINE int64_t Max(int64_t a, int64_t b) { return a > b ? a : b; }
 
 template <typename T>
 struct Simd;
@@ -59,7 +62,6 @@ PG_TF_INLINE void StoreEight(T* to, typename Eight<T>::Vec values) {
 }
 
 // Writes eight values past the caches, to an address that is a multiple of their size or of 32.
-
 template <typename T>
 PG_TF_INLINE void StreamEight(T* to, typename Eight<T>::Vec values) {
 #if defined(__SSE2__)
@@ -82,7 +84,7 @@ PG_TF_INLINE void StreamEight(T* to, typename Eight<T>::Vec values) {
 #endif
 }
 
-// Makes streamed stores visible to whoever is told that the grid is done.
+// Makes streamed stores visible to other threads.
 PG_TF_INLINE void FinishStream() {
 #if defined(__SSE2__)
   _mm_sfence();
@@ -193,7 +195,7 @@ struct Bfloat16Storage {
   static PG_TF_INLINE float From(uint16_t half) { return FromBits(static_cast<uint32_t>(half) << 16); }
 
   static PG_TF_INLINE Eight<uint16_t>::Vec To(Eight<float>::Vec values) {
-    // What is not a number comes from infinity less infinity here; its bits survive the sum.
+    // No test for NaN: here it can only come from infinity minus infinity, and the bits of that one stay a NaN.
     typedef Eight<uint32_t>::Vec Words;
     const Words bits = reinterpret_cast<Words>(values);
     return __builtin_convertvector((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16, Eight<uint16_t>::Vec);

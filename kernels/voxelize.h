@@ -1,21 +1,12 @@
-// What the kernels of every instruction set share: plain data, and the table of functions that each level offers.
-//
-// The level files see this header under their own compiler flags, so it stays free of code: an inline function here
-// could be compiled for AVX-512 and kept by the linker for every CPU.
+// Voxelization on boxes: plain data, and the table of functions that each instruction set offers. Free of code, see
+// level.h.
 
 #ifndef PG_TF_KERNELS_VOXELIZE_H_
 #define PG_TF_KERNELS_VOXELIZE_H_
 
 #include <stdint.h>
 
-#include "kernels/cell.h"
-#include "kernels/lennard_jones.h"
-
 namespace pg_tf {
-
-// How far a derivative reaches, in sigma: where exp(-r^2 / 2), relative to its peak, falls below 2^-24 and 2^-53.
-template <typename T>
-constexpr double kDerivativeReach = sizeof(T) == 4 ? 5.77 : 8.58;
 
 // The reach of one atom on one axis, in units that stay exact in float32 close to the atom. Edge j of the window lies
 // t_j = (first + j - offset) * step  standard deviations from the atom.
@@ -24,9 +15,9 @@ struct AxisWindow {
   int32_t begin;  // the first voxel that the atom reaches
   int32_t end;    // one past the last; end <= begin: the atom does not reach the grid
   T first;        // begin - round(u), an exact integer; u is the atom's position in voxels
-  T offset;       // u - round(u): from the nearest edge, the one where its rounding matters most
+  T offset;       // u - round(u): the atom's distance from the nearest edge, where rounding matters most
   T step;         // voxel width / sigma
-  T period;       // 0, or the voxels of a periodic axis that the atom reaches around: the sum over all of its images
+  T period;       // 0; or, if the atom reaches around a periodic axis, the axis's voxels: all images are to be summed
 };
 
 // Atoms of one molecule, seen from its grid. An atom whose window crosses a periodic face has an entry for each part.
@@ -39,15 +30,16 @@ struct AtomList {
   int64_t weight_stride;            // 1, or the number of channels for soft channels
 };
 
-// A block: the part of one channel that is summed up at once, small enough to stay in the first-level cache. Rows run the
-// whole length of z; a block is either some rows of one plane or some whole planes, so its voxels are a run in memory.
+// A block: the part of one channel that is summed up at once, small enough to stay in the first-level cache. Rows run
+// the whole length of z; a block is either some rows of one plane or some whole planes, so its voxels are a run in
+// memory.
 struct BlockShape {
   int64_t planes;
   int64_t rows;   // of each plane
   int64_t pitch;  // values from row to row in the scratch: z in whole vectors
 };
 
-// `forward` takes the atoms of a block by the number of vectors that their windows along z have: 1, 2, 3, or more.
+// `forward` sorts the atoms of a block by the number of vectors in their windows along z: 1, 2, 3, or more.
 constexpr int kVectorClasses = 4;
 
 // The atoms that reach the planes [x_begin, x_end), ready for the arithmetic: grouped by channel (soft channels: one
@@ -69,7 +61,7 @@ struct Plan {
   BlockShape block;
   T* sum;         // scratch for a block; with channels innermost, for one of each channel
   T* run;         // scratch for two blocks
-  T** sums;       // scratch, a pointer for each channel and up to a multiple of eight
+  T** sums;       // scratch, a pointer for each channel, their number rounded up to a multiple of eight
   void* packed;   // scratch for a block as it is stored, and eight values more
   int32_t* list;  // scratch for the atoms of a block, [kVectorClasses, atoms.size]
 };
@@ -101,24 +93,13 @@ struct KernelTable {
   int64_t lanes;  // values in a vector
   // Fills plan.factors.
   void (*factors)(const Plan<T>& plan);
-  // Writes every voxel of the planes [x_begin, x_end); `grid` points at the molecule's first voxel. `stream` writes past
-  // the caches.
+  // Writes every voxel of the planes [x_begin, x_end); `grid` points at the molecule's first voxel. `stream` writes
+  // past the caches.
   void (*forward)(const Plan<T>& plan, const GridLayout& layout, bool stream, void* grid);
   // The gradient of sum(upstream * grid) to every atom of the list, which begins with an entry for each atom in order.
   // Atom a is of channel channels[a] (soft channels: of all, unless channels[a] is negative). `scratch` as above.
   void (*gradient)(const AtomList<T>& atoms, const int32_t* channels, const GridLayout& layout, const void* upstream,
                    T* scratch, const GradientArrays<T>& gradients);
-};
-
-// One instruction set.
-struct Level {
-  const char* name;
-  KernelTable<float> f32;
-  KernelTable<double> f64;
-  LennardJonesTable<float> lennard_jones_f32;
-  LennardJonesTable<double> lennard_jones_f64;
-  CellTable<float> cell_f32;
-  CellTable<double> cell_f64;
 };
 
 }  // namespace pg_tf

@@ -3,19 +3,15 @@
 #ifndef PG_TF_KERNELS_VOXELIZE_INPUTS_H_
 #define PG_TF_KERNELS_VOXELIZE_INPUTS_H_
 
-#define EIGEN_USE_THREADS
-
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <new>
 #include <type_traits>
 
 #include "absl/status/status.h"
-#include "kernels/plan.h"
+#include "kernels/parallel.h"
 #include "kernels/validate.h"
+#include "kernels/voxelize_plan.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "unsupported/Eigen/CXX11/Tensor"
 
 namespace pg_tf {
 
@@ -42,7 +38,9 @@ class Molecules {
             coords.flat<T>().data(),
             channels.flat<int32_t>().data(),
             weights.flat<T>().data(),
-            weights.dims() == 0 ? 0 : weights.dims() == 1 ? 1 : num_channels,
+            weights.dims() == 0   ? 0
+            : weights.dims() == 1 ? 1
+                                  : num_channels,
             sigma.flat<T>().data(),
             sigma.dims(),
             weights.dims() == 2};
@@ -109,20 +107,8 @@ GridLayout Layout(const GridSpec& spec) {
   return {{spec.shape[0], spec.shape[1], spec.shape[2]}, spec.num_channels, spec.channels_last, StorageOf<Out>()};
 }
 
-// Runs work(begin, end) over [0, units) on the threads that the context allows, and reports a lack of memory.
-template <typename Work>
-void ForEach(tensorflow::OpKernelContext* ctx, int64_t units, const Eigen::TensorOpCost& cost, Work work) {
-  std::atomic<bool> out_of_memory(false);
-  ctx->eigen_cpu_device().parallelFor(units, cost, [&](int64_t begin, int64_t end) {
-    try {
-      work(begin, end);
-    } catch (const std::bad_alloc&) {
-      out_of_memory = true;
-    }
-  });
-  OP_REQUIRES(ctx, !out_of_memory,
-              absl::ResourceExhaustedError("coords: no memory for the work space of this many atoms"));
-}
+// What the ops that voxelize say where memory runs out.
+constexpr char kNoMemoryForAtoms[] = "coords: no memory for the work space of this many atoms";
 
 }  // namespace pg_tf
 

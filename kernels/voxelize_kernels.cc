@@ -1,12 +1,11 @@
 // PgTf>Voxelize and its gradient: check, allocate, split the work.
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
 #include "kernels/grid_allocator.h"
-#include "kernels/plan.h"
 #include "kernels/voxelize_inputs.h"
+#include "kernels/voxelize_plan.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace pg_tf {
@@ -24,7 +23,7 @@ constexpr int64_t kStreamBytes = int64_t{1} << 20;
 // A grid is split into slabs of about this many voxels, some tens of microseconds of work.
 constexpr int64_t kSlabVoxels = int64_t{1} << 17;
 
-// CPU cycles, for the split only: an atom and its window, a voxel.
+// CPU cycles for an atom with its window, and for a voxel: estimates by which TensorFlow splits the work.
 constexpr double kCyclesPerAtom = 600;
 constexpr double kCyclesPerVoxel = 0.3;
 
@@ -52,22 +51,22 @@ class VoxelizeOp : public OpKernel {
     const bool stream = static_cast<int64_t>(grid->TotalBytes()) > kStreamBytes;
     Out* const voxels = grid->flat<Out>().data();
 
-    // A unit of work is a slab of planes of one molecule. Neighbouring slabs that meet in one shard are done as one.
+    // A unit of work is a slab of planes of one molecule. Neighbouring slabs that one thread gets are done as one.
     const int64_t nx = spec_.shape[0], plane = spec_.voxels() / nx;
     const int64_t planes = Blocks(layout, kernels.lanes, sizeof(T)).planes;
     const int64_t slab = std::min(nx, std::max<int64_t>(1, kSlabVoxels / (plane * planes)) * planes);
     const int64_t slabs = (nx + slab - 1) / slab;
     const double slab_voxels = static_cast<double>(slab * plane);
-    const Eigen::TensorOpCost cost(0, slab_voxels * sizeof(Out),
-                                   slab_voxels * kCyclesPerVoxel +
-                                       molecules.atoms_per_molecule() * kCyclesPerAtom / slabs);
-    ForEach(ctx, molecules.batch_size() * slabs, cost, [&](int64_t begin, int64_t end) {
-      // Kept by each thread: a map over single molecules would ask for it anew with every element.
+    const Eigen::TensorOpCost cost(
+        0, slab_voxels * sizeof(Out),
+        slab_voxels * kCyclesPerVoxel + molecules.atoms_per_molecule() * kCyclesPerAtom / slabs);
+    ForEach(ctx, molecules.batch_size() * slabs, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
+      // Each thread keeps its planner: a map over single molecules would otherwise allocate one for every element.
       static thread_local Planner<T> planner;
       for (int64_t unit = begin; unit < end;) {
         const int64_t b = unit / slabs, first = unit % slabs, last = std::min(slabs, first + end - unit);
-        const Plan<T>& plan = planner.Build(molecules.atoms(molecules.begin(b), molecules.end(b)), boxes(b),
-                                            layout, kernels.lanes, first * slab, std::min(nx, last * slab));
+        const Plan<T>& plan = planner.Build(molecules.atoms(molecules.begin(b), molecules.end(b)), boxes(b), layout,
+                                            kernels.lanes, first * slab, std::min(nx, last * slab));
         kernels.factors(plan);
         kernels.forward(plan, layout, stream, voxels + b * spec_.voxels());
         unit += last - first;
@@ -86,11 +85,9 @@ class VoxelizeGradOp : public OpKernel {
  public:
   explicit VoxelizeGradOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ReadLevel(&level_));
-    std::string data_format;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
+    OP_REQUIRES_OK(ctx, ReadChannelsLast(ctx, &channels_last_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("with_sigma", &with_sigma_));
     OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, periodic_));
-    channels_last_ = data_format == "channels_last";
   }
 
   void Compute(OpKernelContext* ctx) override {
@@ -121,7 +118,7 @@ class VoxelizeGradOp : public OpKernel {
 
     // A unit of work is an atom.
     const Eigen::TensorOpCost cost(2 * kCyclesPerAtom * columns, 0, 2 * kCyclesPerAtom * columns);
-    ForEach(ctx, num_atoms, cost, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, num_atoms, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       AtomWindows<T> windows;
       std::vector<T> scratch(kGradientArrays * (longest + kGradientPadding));
       int64_t b = 0;
@@ -151,38 +148,18 @@ class VoxelizeGradOp : public OpKernel {
   bool periodic_[3];
 };
 
-class SimdLevelsOp : public OpKernel {
- public:
-  using OpKernel::OpKernel;
-
-  void Compute(OpKernelContext* ctx) override {
-    const Level* active = nullptr;
-    OP_REQUIRES_OK(ctx, ReadLevel(&active));
-    const std::vector<const Level*> levels = SupportedLevels();
-    Tensor *supported = nullptr, *name = nullptr;
-    OP_REQUIRES_OK(ctx, ctx->allocate_output(0, TensorShape({static_cast<int64_t>(levels.size())}), &supported));
-    OP_REQUIRES_OK(ctx, ctx->allocate_output(1, TensorShape({}), &name));
-    for (size_t i = 0; i < levels.size(); ++i) supported->vec<tensorflow::tstring>()(i) = levels[i]->name;
-    name->scalar<tensorflow::tstring>()() = active->name;
-  }
-};
-
-#define PG_TF_REGISTER(T, Out)                                                                               \
-  REGISTER_KERNEL_BUILDER(                                                                                   \
-      Name("PgTf>Voxelize").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
-      VoxelizeOp<T, Out>);                                                                                   \
-  REGISTER_KERNEL_BUILDER(Name("PgTf>VoxelizeGrad")                                                          \
-                              .Device(tensorflow::DEVICE_CPU)                                                \
-                              .TypeConstraint<T>("T")                                                        \
-                              .TypeConstraint<Out>("dtype"),                                                 \
-                          VoxelizeGradOp<T, Out>)
+#define PG_TF_REGISTER(T, Out)                                                                                      \
+  REGISTER_KERNEL_BUILDER(                                                                                          \
+      Name("PgTf>Voxelize").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"),     \
+      VoxelizeOp<T, Out>);                                                                                          \
+  REGISTER_KERNEL_BUILDER(                                                                                          \
+      Name("PgTf>VoxelizeGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
+      VoxelizeGradOp<T, Out>)
 PG_TF_REGISTER(float, float);
 PG_TF_REGISTER(float, Eigen::half);
 PG_TF_REGISTER(float, Eigen::bfloat16);
 PG_TF_REGISTER(double, double);
 #undef PG_TF_REGISTER
-
-REGISTER_KERNEL_BUILDER(Name("PgTf>SimdLevels").Device(tensorflow::DEVICE_CPU), SimdLevelsOp);
 
 }  // namespace
 }  // namespace pg_tf

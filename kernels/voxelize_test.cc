@@ -1,5 +1,5 @@
-// Every level of this CPU against the formula, atom by atom and voxel by voxel; and that no kernel touches a byte beside
-// its buffers, however the work is split.
+// Every level of this CPU against the formula, atom by atom and voxel by voxel; and that no kernel touches a byte
+// beside its buffers, however the work is split.
 
 #include <algorithm>
 #include <cmath>
@@ -10,31 +10,13 @@
 
 #include "kernels/check.h"
 #include "kernels/dispatch.h"
-#include "kernels/plan.h"
+#include "kernels/guarded.h"
+#include "kernels/voxelize_plan.h"
 
 namespace pg_tf {
 namespace {
 
 constexpr int kCases = 300;
-
-// Memory with a margin on both sides that must stay as it is.
-template <typename T>
-class Guarded {
- public:
-  explicit Guarded(int64_t size) : bytes_(size * sizeof(T) + 2 * kMargin, kPattern) {}
-  ~Guarded() {
-    for (size_t i = 0; i < kMargin; ++i) {
-      CHECK(bytes_[i] == kPattern && bytes_[bytes_.size() - 1 - i] == kPattern, "written out of bounds");
-    }
-  }
-  T* data() { return reinterpret_cast<T*>(bytes_.data() + kMargin); }
-  T& operator[](int64_t i) { return data()[i]; }
-
- private:
-  static constexpr size_t kMargin = 256;
-  static constexpr unsigned char kPattern = 0xFF;  // not a number: to read it shows in the results
-  std::vector<unsigned char> bytes_;
-};
 
 class Random {
  public:
@@ -69,10 +51,11 @@ struct Problem {
       sigma.push_back(static_cast<float>(narrowest * std::exp(random->Real(-2, 2))));
       for (int64_t c = 0; c < columns; ++c) weights.push_back(static_cast<float>(random->Real(-1, 1)));
       for (int d = 0; d < 3; ++d) {
-        const double anywhere = random->Real(-0.2 - far * box.periodic[d], 1.2 + far * box.periodic[d]), extent = static_cast<double>(layout.shape[d]);
+        const double anywhere = random->Real(-0.2 - far * box.periodic[d], 1.2 + far * box.periodic[d]),
+                     extent = static_cast<double>(layout.shape[d]);
         const double on_an_edge = std::round(anywhere * extent) / extent;
-        coords.push_back(static_cast<float>(box.origin[d] +
-                                            box.lengths[d] * (random->Whole(0, 3) == 0 ? on_an_edge : anywhere)));
+        coords.push_back(
+            static_cast<float>(box.origin[d] + box.lengths[d] * (random->Whole(0, 3) == 0 ? on_an_edge : anywhere)));
       }
     }
     molecule = {num_atoms, coords.data(), channels.data(), weights.data(), columns, sigma.data(), 1, soft};

@@ -1,13 +1,9 @@
-#include "tensorflow/core/framework/common_shape_fns.h"
+#include "ops/shapes.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
 namespace pg_tf {
 namespace {
-
-using ::tensorflow::shape_inference::DimensionHandle;
-using ::tensorflow::shape_inference::InferenceContext;
-using ::tensorflow::shape_inference::ShapeHandle;
 
 absl::Status CheckInputs(InferenceContext* c, DimensionHandle* num_atoms, DimensionHandle* batch_size) {
   ShapeHandle coords, sigma, epsilon, row_splits, ignored;
@@ -81,8 +77,8 @@ REGISTER_OP("PgTf>LennardJones")
 The Lennard-Jones energy of a probe in the middle of each voxel, one grid per molecule:
 sum over atoms and images of 4 epsilon [(sigma / r)^12 - (sigma / r)^6], r below the cutoff.
 
-coords: [N, 3], the atoms of all molecules, one after another. Places are double whatever T: the geometry of a large
-  cell needs its digits, and T is for what grows with the grid.
+coords: [N, 3], the atoms of all molecules, one after another. Coordinates are always double, because the geometry of a
+  large cell needs the digits; T is the type of the grids.
 sigma: [N], of the pair of atom and probe.
 epsilon: [N], likewise.
 row_splits: [B + 1]; molecule b has the atoms row_splits[b] to row_splits[b + 1].
@@ -92,8 +88,8 @@ cell: [B, 3, 3] or [1, 3, 3], rows the lattice vectors. Looked at only if an axi
 cutoff: [].
 max_energy: []; energies are clamped to [-max_energy, max_energy].
 energy: [B, nx, ny, nz].
-gradient: [B, nx, ny, nz, 3], of the energy to the place of the probe, 0 where it is clamped; [0, nx, ny, nz, 3] unless
-  with_gradient.
+gradient: [B, nx, ny, nz, 3], of the energy to the place of the probe, 0 where the energy is clamped;
+  [0, nx, ny, nz, 3] unless with_gradient.
 periodic: for each row of the cell, whether images repeat along it.
 shift: subtracts from each pair its energy at the cutoff.
 )doc");
@@ -118,13 +114,13 @@ REGISTER_OP("PgTf>LennardJonesGrad")
     .Attr("shift: bool = false")
     .SetShapeFn(LennardJonesGradShape)
     .Doc(R"doc(
-The gradient of sum(upstream * energy), energy that of PgTf>LennardJones before it is clamped, atom by atom.
+The gradient of sum(upstream * energy) to each atom, where energy is that of PgTf>LennardJones before it is clamped.
 
-upstream: [B, nx, ny, nz]; to be 0 where the energy was clamped.
-coords_gradient: [N, 3]. That to the origin of the grid is less their sum.
+upstream: [B, nx, ny, nz]; must be 0 where the energy was clamped.
+coords_gradient: [N, 3]. The gradient to the origin of the grid is minus their sum.
 sigma_gradient: [N].
 epsilon_gradient: [N].
-edges_gradient: [N, 3, 3], the part of each atom in the gradient to the edges of its molecule's grid.
+edges_gradient: [N, 3, 3], the contribution of each atom to the gradient to the edges of its molecule's grid.
 cell_gradient: [N, 3, 3], likewise to the lattice vectors, at fixed coords.
 )doc");
 

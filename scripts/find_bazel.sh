@@ -28,13 +28,13 @@ except urllib.error.HTTPError:
   [[ $internet == yes ]]
 }
 
-# WORKSPACE is gone from Bazel 9. Debian's Bazel is 4.2.3 and calls itself "no_version".
+# Debian's Bazel is 4.2.3 and calls itself "no_version".
 accept() {
   local binary=$1 version
   # A script is a launcher: it would only come back to tools/bazel.
   [[ -n $binary && -x $binary && $(head -c 2 "$binary" | tr -d '\0') != '#!' ]] || return 1
   version=$(cd / && timeout 20 "$binary" --version 2>/dev/null) || return 1
-  [[ $version =~ ^bazel\ (no_version|4\.[2-9]|[5-8]\.) ]] || return 1
+  [[ $version =~ ^bazel\ (no_version|4\.[2-9]|[5-9]\.|[1-9][0-9]\.) ]] || return 1
   ln -sfn "$(readlink -f "$binary")" .setup/bazel
   exit 0
 }
@@ -60,7 +60,7 @@ if command -v npm >/dev/null && have_internet; then
   fi
 fi
 
-for name in "bazel-$(<.bazelversion)" bazel-real bazel-{8..4} bazel; do
+for name in "bazel-$(<.bazelversion)" bazel-real bazel-{9..4} bazel; do
   found=$(command -v "$name" || true)
   if [[ -n $found ]] && ! is_bazelisk "$found"; then accept "$found" || true; fi
 done

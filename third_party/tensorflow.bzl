@@ -13,10 +13,12 @@ print(json.dumps(dict(
 """
 
 _BUILD = """
+load("@rules_cc//cc:defs.bzl", "cc_library")
+
 package(default_visibility = ["//visibility:public"])
 
-# As system headers (-isystem), for their many warnings are not ours. include/external holds what TensorFlow itself
-# was built from: half of all files, and included by none of the others.
+# As system headers (-isystem), so that the compiler does not print their many warnings. include/external holds half of
+# all files, what TensorFlow itself was built from, and no other header includes it.
 cc_library(
     name = "headers",
     hdrs = glob(["include/**"], exclude = ["include/external/**"]),

@@ -59,8 +59,8 @@ void Prepare(const float* atom, float sigma, const float* origin, float length, 
 }
 
 // Equation 1 in nested loops, each factor where it changes.
-void AddAtoms(const float* coords, int64_t atoms, float sigma, const float* origin, float length, int n, bool whole_grid,
-              float* grid) {
+void AddAtoms(const float* coords, int64_t atoms, float sigma, const float* origin, float length, int n,
+              bool whole_grid, float* grid) {
   std::fill(grid, grid + static_cast<int64_t>(n) * n * n, 0.0f);
   for (int64_t a = 0; a < atoms; ++a) {
     Axis axes[3];

@@ -1,4 +1,4 @@
-"""What Bazel 4's C++ toolchain loads from @rules_cc, as the rules built into it. See tools/bazel."""
+"""What Bazel 4's C++ toolchain loads from @rules_cc, as the rules built into it. See third_party/bazel4/README.md."""
 
 cc_binary = native.cc_binary
 cc_import = native.cc_import

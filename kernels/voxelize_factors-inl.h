@@ -44,7 +44,7 @@ PG_TF_INLINE void CentreFactors(const AxisWindow<float>& window, int64_t count, 
 }
 PG_TF_INLINE void CentreFactors(const AxisWindow<double>&, int64_t, double*) {}
 
-// HalfErf at the edges 0 ... count of the window, rounded up to whole vectors, and the limit 1/2 behind them.
+// HalfErf at the edges 0 ... count of the window, rounded up to whole vectors, followed by its limit 1/2.
 template <typename T>
 PG_TF_INLINE void EdgeValues(const AxisWindow<T>& window, int64_t count, T* edges) {
   Vec<T> position = Iota<T>() + window.first;
@@ -65,7 +65,7 @@ PG_TF_INLINE void EdgeDifferences(const T* edges, int64_t count, T* factors) {
   }
 }
 
-// Calls visit(image) for the window itself, or for those of all images on a periodic axis that reach around.
+// Calls visit(image) for the window itself; if the atom reaches around a periodic axis, for those of all its images.
 template <typename T, typename Visit>
 PG_TF_INLINE void ForEachImage(const AxisWindow<T>& window, Visit visit) {
   AxisWindow<T> image = window;
@@ -92,7 +92,8 @@ void ImageFactors(const AxisWindow<T>& window, int64_t count, T* edges, T* facto
   });
 }
 
-// All factors of a plan. Edges first and differences in a second sweep: a load that straddles two fresh stores stalls.
+// All factors of a plan. The edges of all atoms first, then the differences: a load that overlaps two stores of a
+// moment ago would have to wait for them.
 template <typename T>
 void Factors(const Plan<T>& plan) {
   for (int axis = 0; axis < 3; ++axis) {

@@ -20,9 +20,9 @@ class SplitPointsOp : public OpKernel {
 
   void Compute(OpKernelContext* ctx) override {
     const Tensor &points = ctx->input(0), &row_splits = ctx->input(1);
-    OP_REQUIRES(ctx, points.dims() == 2 && points.dim_size(1) == 4,
-                InvalidArgument("points must have shape [atoms, 4] (channel, x, y, z), got ",
-                                points.shape().DebugString()));
+    OP_REQUIRES(
+        ctx, points.dims() == 2 && points.dim_size(1) == 4,
+        InvalidArgument("points must have shape [atoms, 4] (channel, x, y, z), got ", points.shape().DebugString()));
     const int64_t num_atoms = points.dim_size(0);
     OP_REQUIRES_OK(ctx, ValidateRowSplits(row_splits, num_atoms));
     Tensor *coords = nullptr, *channels = nullptr;

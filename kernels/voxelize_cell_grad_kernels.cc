@@ -1,10 +1,9 @@
 // PgTf>VoxelizeCellGrad: check, allocate, split the work.
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
-#include "kernels/cell_inputs.h"
+#include "kernels/voxelize_cell_inputs.h"
 
 namespace pg_tf {
 namespace {
@@ -15,10 +14,10 @@ using ::tensorflow::OpKernelContext;
 using ::tensorflow::Tensor;
 using ::tensorflow::TensorShape;
 
-// CPU cycles, for the split only: a voxel that an atom touches.
+// CPU cycles for a voxel that an atom touches; an estimate by which TensorFlow splits the work.
 constexpr double kCyclesPerTouched = 30;
 
-// A vector of the frame in the axes of the caller, and the virial likewise.
+// From the frame of the cell to the axes of the caller: a vector, and below the virial.
 template <typename T>
 void ToCartesian(const double frame[3][3], const double vector[3], T* result) {
   for (int e = 0; e < 3; ++e) {
@@ -47,9 +46,7 @@ class VoxelizeCellGradOp : public OpKernel {
   explicit VoxelizeCellGradOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ReadLevel(&level_));
     OP_REQUIRES_OK(ctx, ReadPeriodic(ctx, periodic_));
-    std::string data_format;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("data_format", &data_format));
-    channels_last_ = data_format == "channels_last";
+    OP_REQUIRES_OK(ctx, ReadChannelsLast(ctx, &channels_last_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("with_virial", &with_virial_));
   }
 
@@ -72,7 +69,7 @@ class VoxelizeCellGradOp : public OpKernel {
 
     // A unit of work is an atom.
     const Eigen::TensorOpCost cost(0, 0, crystals.voxels_per_atom() * kCyclesPerTouched + 1000);
-    ForEach(ctx, num_atoms, cost, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, num_atoms, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       std::vector<T> scratch(kCellScratch + kCellArrays * crystals.longest_column());
       int64_t b = 0;
       while (crystals.end(b) <= begin) ++b;
@@ -95,9 +92,9 @@ class VoxelizeCellGradOp : public OpKernel {
     T *coords, *weights, *virial;
   };
 
-  // Lattice vectors at right angles: by the kernel for boxes.
-  void OfBox(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end, const T* upstream,
-             const Results& results) const {
+  // For lattice vectors at right angles: uses the kernel for boxes.
+  void OfBox(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end,
+             const T* upstream, const Results& results) const {
     const int64_t columns = crystals.soft() ? spec.num_channels : 1;
     const int64_t longest = *std::max_element(spec.shape, spec.shape + 3);
     std::vector<T> aligned, scratch(kGradientArrays * (longest + kGradientPadding));
@@ -116,8 +113,8 @@ class VoxelizeCellGradOp : public OpKernel {
     }
   }
 
-  void OfCell(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end, const T* upstream,
-              T* scratch, const Results& results) const {
+  void OfCell(const Crystals<T>& crystals, const GridSpec& spec, int64_t b, int64_t begin, int64_t end,
+              const T* upstream, T* scratch, const Results& results) const {
     const int64_t channels = spec.num_channels, columns = crystals.soft() ? channels : 1;
     const int64_t ny = spec.shape[1], nz = spec.shape[2];
     const int64_t stride = spec.channels_last ? channels : 1;
@@ -128,10 +125,14 @@ class VoxelizeCellGradOp : public OpKernel {
       CellGradient gradient = {};
       T* const to_weights = results.weights + columns * a;
       if (channel >= 0) {
-        const CellUpstream<T> of_atom = {upstream + (crystals.soft() ? 0 : channel * channel_pitch), columns,
-                                         channel_pitch, ny * nz * stride, nz * stride, stride};
-        CellKernels<T>(*level_).gradient(grid, crystals.atom(a), crystals.longest_column(), crystals.weights(a), of_atom,
-                                         with_virial_, scratch, &gradient, to_weights);
+        const CellUpstream<T> of_atom = {upstream + (crystals.soft() ? 0 : channel * channel_pitch),
+                                         columns,
+                                         channel_pitch,
+                                         ny * nz * stride,
+                                         nz * stride,
+                                         stride};
+        CellKernels<T>(*level_).gradient(grid, crystals.atom(a), crystals.longest_column(), crystals.weights(a),
+                                         of_atom, with_virial_, scratch, &gradient, to_weights);
       } else {
         std::fill_n(to_weights, columns, T{0});
       }

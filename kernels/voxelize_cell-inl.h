@@ -1,11 +1,11 @@
-// One atom on a grid along lattice vectors, column by column: a column is the row of voxels along c at one place (i, j) on
-// a and b. The voxels that a sphere around the atom touches are visited, wherever they lie in the unending lattice, and
-// folded back into the cell: no image is ever looked for.
+// One atom on a grid along lattice vectors, column by column: a column is the row of voxels along c at one place (i, j)
+// on a and b. All voxels that the sphere around the atom touches are visited, and those outside of the cell are folded
+// back into it. So the images of the atom are summed without being searched for.
 
 namespace pg_tf {
 namespace PG_TF_LEVEL {
 
-// The places across a column where the integrand is taken, all lengths in sigma.
+// The nodes of the quadrature across a column. All lengths are in sigma.
 template <typename T>
 struct Nodes {
   int64_t size;
@@ -53,15 +53,15 @@ PG_TF_INLINE int64_t Folded(int64_t i, int64_t extent) {
 // The distance between 0 and the interval.
 PG_TF_INLINE double Nearest(double low, double high) { return low > 0 ? low : high < 0 ? -high : 0; }
 
-// Whole numbers around x; what lies beyond 2^52 is cut off long before it matters.
+// The whole numbers below and above x, at most 2^52; no voxel is counted that far.
 PG_TF_INLINE int64_t Below(double x) {
   x = x < 0x1p52 ? x : 0x1p52;
   return static_cast<int64_t>(floor(x > -0x1p52 ? x : -0x1p52));
 }
 PG_TF_INLINE int64_t Above(double x) { return -Below(-x); }
 
-// Nodes of one column from those of its plane and its row. Nodes with equal shifts see the same integral along c and are
-// one to the grid (kMerge), though not to the gradient.
+// Nodes of one column from those of its plane and its row. Nodes with equal shifts have the same integral along c:
+// kMerge makes them one, which the grid allows and the gradient does not.
 template <bool kMerge, typename T>
 PG_TF_INLINE void FillNodes(int64_t size_a, int64_t size_b, T row, CellScratch<T>* scratch) {
   constexpr int64_t kLanes = Simd<T>::kLanes;
@@ -190,8 +190,8 @@ PG_TF_INLINE void FillLine(const AxisWindow<T>& window, int64_t count, const Nod
   EdgeDifferences(line, count, line);
 }
 
-// Calls visit(k, z, run) for the parts of a column that lie in one piece in the grid: `run` voxels, from the k-th of the
-// column and from z in the grid on.
+// Calls visit(k, z, run) for the parts of a column that lie in one piece in the grid: `run` voxels, from the k-th of
+// the column and from z in the grid on.
 template <typename Visit>
 PG_TF_INLINE void ForEachRun(int64_t begin, int64_t count, int64_t extent, Visit visit) {
   int64_t z = Folded(begin, extent);
@@ -202,7 +202,7 @@ PG_TF_INLINE void ForEachRun(int64_t begin, int64_t count, int64_t extent, Visit
   }
 }
 
-// Sums are kept in float64: an atom wider than the cell adds to a voxel thousands of times.
+// Sums are kept in float64, because an atom wider than the cell adds to a voxel thousands of times.
 template <typename T>
 void AddCellAtom(const CellGrid& grid, const CellAtom& atom, int64_t longest, const T* weights, T* memory,
                  CellSums sums) {
@@ -231,8 +231,8 @@ struct CellMoments {
   Vec<T> h = {}, h_y = {}, h_z = {}, h_yy = {}, h_zz = {}, h_yz = {}, g = {}, g_y = {}, g_z = {}, s = {};
 };
 
-// With the difference of the upstream gradient between neighbouring voxels at each edge, sums over voxels become sums over
-// edges.
+// A sum over voxels of upstream times a difference between their two edges is a sum over edges of the value at the edge
+// times `steps`, the difference of upstream between the two voxels there.
 template <bool kVirial, typename T>
 PG_TF_INLINE void AddMoments(const AxisWindow<T>& window, int64_t count, const CellScratch<T>& scratch,
                              CellMoments<T>* sums) {
@@ -245,8 +245,8 @@ PG_TF_INLINE void AddMoments(const AxisWindow<T>& window, int64_t count, const C
     for (int64_t n = 0; n < nodes.size; ++n) {
       const Vec<T> t = (position - window.offset) * window.step + nodes.shift[n];
       const Vec<T> density = Density(t) * steps * nodes.weight[n];
-      const Vec<T> h = (centre ? series(t + window.step / 2, window.step) * upstream : HalfErf(t) * steps) *
-                       nodes.weight[n];
+      const Vec<T> h =
+          (centre ? series(t + window.step / 2, window.step) * upstream : HalfErf(t) * steps) * nodes.weight[n];
       const T y = nodes.y[n], z = nodes.z[n];
       sums->h += h;
       sums->h_y += h * y;

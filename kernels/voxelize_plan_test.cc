@@ -1,16 +1,17 @@
 // How far an atom reaches: no further than float32 or float64 can tell, and hardly less.
 
-#include "kernels/plan.h"
+#include "kernels/voxelize_plan.h"
 
 #include <cmath>
 
 #include "kernels/check.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {
 
-// The integral over the voxel whose nearest edge lies `distance` sigma away, relative to the least that the voxel with the
-// atom can hold.
+// The integral over the voxel whose nearest edge lies `distance` sigma away, relative to the least that the voxel with
+// the atom can hold.
 double Relative(double distance, double step) {
   const double beyond = std::erfc(distance / M_SQRT2) - std::erfc((distance + step) / M_SQRT2);
   return beyond / std::erf(step / M_SQRT2);

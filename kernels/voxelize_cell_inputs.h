@@ -1,7 +1,7 @@
 // What PgTf>VoxelizeCell and its gradient share: their checked inputs.
 
-#ifndef PG_TF_KERNELS_CELL_INPUTS_H_
-#define PG_TF_KERNELS_CELL_INPUTS_H_
+#ifndef PG_TF_KERNELS_VOXELIZE_CELL_INPUTS_H_
+#define PG_TF_KERNELS_VOXELIZE_CELL_INPUTS_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -17,7 +17,8 @@ namespace pg_tf {
 template <typename T>
 class Crystals : public Molecules<T> {
  public:
-  // Quadrature is needed for all lattices, or only for those that are not at right angles.
+  // Checks the inputs. Where `always` is false, right-angled lattices need no quadrature, and sigma may be as narrow as
+  // the caller likes there.
   absl::Status Init(tensorflow::OpKernelContext* ctx, const GridSpec& spec, const bool periodic[3], bool always);
 
   // Whether the vectors of molecule b are at right angles, so that the kernels for boxes serve it.
@@ -27,7 +28,7 @@ class Crystals : public Molecules<T> {
   int64_t longest_column() const { return longest_; }
   double voxels_per_atom() const { return touched_ / std::max<int64_t>(this->num_atoms(), 1); }
 
-  // The atoms [begin, end) of molecule b and its box, both along the axes of an orthogonal cell.
+  // The atoms [begin, end) of molecule b, and its box, in the axes of its right-angled cell.
   Molecule<T> aligned(int64_t b, int64_t begin, int64_t end, std::vector<T>* coords) const;
   Box box(int64_t b) const;
 
@@ -51,4 +52,4 @@ extern template class Crystals<double>;
 
 }  // namespace pg_tf
 
-#endif  // PG_TF_KERNELS_CELL_INPUTS_H_
+#endif  // PG_TF_KERNELS_VOXELIZE_CELL_INPUTS_H_

@@ -1,5 +1,5 @@
-// Grid to atoms: what a gradient arriving at the voxels means for each atom. The mirror image of forward-inl.h; the grid
-// is only read, so each atom sums up its own window.
+// Grid to atoms: from the gradient at the voxels to the gradient of each atom. The reverse of voxelize_forward-inl.h;
+// since the grid is only read, each atom sums over its own window.
 //
 // With the sums of U(x, y, z) over y taken first, each voxel costs one load and two multiply-adds (three with sigma):
 //   dE/dmu_x = w sum_x P'_x sum_z P_z [sum_y P_y U],   dE/dmu_y = w sum_x P_x sum_z P_z [sum_y P'_y U],   and so on.
@@ -7,7 +7,8 @@
 namespace pg_tf {
 namespace PG_TF_LEVEL {
 
-// The upstream gradient of a molecule's grid; consecutive z are `stride` apart, and nothing at or behind `end` may be read.
+// The upstream gradient of a molecule's grid; consecutive z are `stride` apart, and nothing at or behind `end` may be
+// read.
 template <typename Stored>
 struct Upstream {
   const Stored* end;
@@ -56,8 +57,8 @@ struct LaneMoments {
   Vec<T> spread[3] = {};
 };
 
-// Adds kVectors vectors along z of an atom's window: sums of P_x P_y P_z U and of the same with one factor replaced by its
-// derivative. kGuarded: nothing beside the window is read.
+// Adds kVectors vectors along z of an atom's window: sums of P_x P_y P_z U and of the same with one factor replaced by
+// its derivative. kGuarded: nothing beside the window is read.
 template <typename As, bool kSpread, bool kGuarded, int kVectors, typename T>
 PG_TF_INLINE void AddMoments(const int64_t count[3], const AxisDerivatives<T> factor[3], int64_t z,
                              const typename As::Stored* first_row, const Upstream<typename As::Stored>& upstream,
@@ -116,7 +117,7 @@ PG_TF_INLINE LaneMoments<T> GuardedMoments(const int64_t count[3], const AxisDer
   return sums;
 }
 
-// The same; what lies beside the window in its last vector is read, and meets a factor of zero.
+// The same, but whole vectors are read: values beside the window are multiplied by factors of zero.
 template <typename As, bool kSpread, typename T>
 PG_TF_INLINE LaneMoments<T> FastMoments(const int64_t count[3], const AxisDerivatives<T> factor[3],
                                         const typename As::Stored* first_row,
@@ -166,7 +167,8 @@ PG_TF_INLINE Moments<T> WindowMoments(const AxisWindow<T>* const window[3], cons
       first_row + (count[0] - 1) * upstream.pitch_x + (count[1] - 1) * upstream.pitch_y;
   if (upstream.end - last_row >= (count[2] + kLanes - 1) / kLanes * kLanes * upstream.stride) {
     const Moments<T> moments = SumLanes<kSpread>(FastMoments<As, kSpread>(count, factor, first_row, upstream));
-    // What is not finite spoils the sums even with a factor of zero: it must be in the window to count.
+    // A value beside the window that is not finite makes the sums NaN even with a factor of zero: then sum again
+    // without reading it.
     T test = moments.value * 0;
     for (int d = 0; d < 3; ++d) test += moments.shift[d] * 0 + moments.spread[d] * 0;
     if (__builtin_expect(test == 0, true)) return moments;
@@ -183,10 +185,11 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
   const int64_t nx = layout.shape[0], ny = layout.shape[1], nz = layout.shape[2];
   const int64_t stride = layout.channels_last ? layout.num_channels : 1;
   const int64_t channel_pitch = layout.channels_last ? 1 : nx * ny * nz;
-  // With a single channel both kinds are the same, and of soft atoms' channels only the sign counts.
+  // Feature vectors in place of channels: then a channel only tells by its sign whether the atom is padding. With a
+  // single channel both cases are computed alike.
   const bool soft = atoms.weight_stride == layout.num_channels;
   const Upstream<typename As::Stored> upstream = {grid + nx * ny * nz * layout.num_channels, ny * nz * stride,
-                                                    nz * stride, stride};
+                                                  nz * stride, stride};
 
   int64_t longest = nx > ny ? nx : ny;
   longest = nz > longest ? nz : longest;
@@ -197,8 +200,8 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
     (d < 3 ? factor[d] : image) = {arrays, arrays + room, arrays + 2 * room};
   }
 
-  // What follows is the grid of the next molecule, if any: it comes to the caches while this one is worked on. A larger one
-  // would push this one out.
+  // The memory behind this grid is that of the next molecule, if any: it is brought into the caches while this molecule
+  // is worked on, unless it is so large that it would push this grid out.
   const char* const next_grid = reinterpret_cast<const char*>(upstream.end);
   const int64_t next_bytes = nx * ny * nz * layout.num_channels * static_cast<int64_t>(sizeof(typename As::Stored));
   const int64_t share = next_bytes > kPrefetchedBytes ? 0 : next_bytes / (atoms.size + 1);
@@ -229,8 +232,8 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
         grid + ((window[0]->begin * ny + window[1]->begin) * nz + window[2]->begin) * stride;
     for (int64_t column = 0; column < atoms.weight_stride; ++column) {
       const int64_t channel = soft ? column : channels[atom];
-      const Moments<T> moments = WindowMoments<As, kSpread, T>(
-          window, factor, first_row + channel * channel_pitch, upstream);
+      const Moments<T> moments =
+          WindowMoments<As, kSpread, T>(window, factor, first_row + channel * channel_pitch, upstream);
       const T weight = atoms.weights[a * atoms.weight_stride + column];
       weights[column] += moments.value;
       for (int d = 0; d < 3; ++d) coords[d] += weight * window[d]->step * moments.shift[d];

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cell_inputs.h"
 #include "kernels/grid_allocator.h"
+#include "kernels/voxelize_cell_inputs.h"
 
 namespace pg_tf {
 namespace {
@@ -19,11 +19,11 @@ using ::tensorflow::TensorShape;
 // A grid is split into slabs of about this many voxels; their sums stay in the second-level cache.
 constexpr int64_t kSlabVoxels = int64_t{1} << 14;
 
-// CPU cycles, for the split only: a voxel that an atom touches, a voxel.
+// CPU cycles for a voxel that an atom touches, and for any voxel: estimates by which TensorFlow splits the work.
 constexpr double kCyclesPerTouched = 10;
 constexpr double kCyclesPerVoxel = 0.5;
 
-// The planes [begin, end) of a grid from their sums [channels, planes, ny, nz].
+// Writes the planes [begin, end) of a grid from their sums [channels, planes, ny, nz].
 template <typename T, typename Out>
 void Write(const std::vector<double>& sums, const GridSpec& spec, int64_t begin, int64_t end, Out* grid) {
   const int64_t plane = spec.shape[1] * spec.shape[2], channels = spec.num_channels, size = (end - begin) * plane;
@@ -58,7 +58,7 @@ class VoxelizeCellOp : public OpKernel {
 
     const GridLayout layout = Layout<Out>(spec_);
     const KernelTable<T>& kernels = Table<T>(*level_);
-    const bool stream = false;  // a slab was just in the cache
+    const bool stream = false;  // a slab stays in the cache
     Out* const voxels = grid->flat<Out>().data();
     const int64_t nx = spec_.shape[0], plane = spec_.voxels() / nx;
     const int64_t planes = Blocks(layout, kernels.lanes, sizeof(T)).planes;
@@ -67,7 +67,7 @@ class VoxelizeCellOp : public OpKernel {
     const double touched = crystals.voxels_per_atom() * crystals.atoms_per_molecule() / slabs;
     const Eigen::TensorOpCost cost(0, slab * plane * sizeof(Out),
                                    touched * kCyclesPerTouched + slab * plane * kCyclesPerVoxel);
-    ForEach(ctx, crystals.batch_size() * slabs, cost, [&](int64_t begin, int64_t end) {
+    ForEach(ctx, crystals.batch_size() * slabs, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       Planner<T> planner;
       std::vector<T> aligned, scratch(kCellScratch + kCellArrays * crystals.longest_column());
       std::vector<double> sums;
@@ -106,12 +106,10 @@ class VoxelizeCellOp : public OpKernel {
   bool periodic_[3];
 };
 
-#define PG_TF_REGISTER(T, Out)                               \
-  REGISTER_KERNEL_BUILDER(Name("PgTf>VoxelizeCell")          \
-                              .Device(tensorflow::DEVICE_CPU) \
-                              .TypeConstraint<T>("T")        \
-                              .TypeConstraint<Out>("dtype"), \
-                          VoxelizeCellOp<T, Out>)
+#define PG_TF_REGISTER(T, Out)                                                                                      \
+  REGISTER_KERNEL_BUILDER(                                                                                          \
+      Name("PgTf>VoxelizeCell").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
+      VoxelizeCellOp<T, Out>)
 PG_TF_REGISTER(float, float);
 PG_TF_REGISTER(float, Eigen::half);
 PG_TF_REGISTER(float, Eigen::bfloat16);

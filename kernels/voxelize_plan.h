@@ -1,7 +1,7 @@
 // From a molecule and its box to a Plan: which atoms reach which voxels, in which order they are summed.
 
-#ifndef PG_TF_KERNELS_PLAN_H_
-#define PG_TF_KERNELS_PLAN_H_
+#ifndef PG_TF_KERNELS_VOXELIZE_PLAN_H_
+#define PG_TF_KERNELS_VOXELIZE_PLAN_H_
 
 #include <cstdint>
 #include <vector>
@@ -29,19 +29,20 @@ struct Box {
   bool periodic[3] = {false, false, false};
 };
 
-// How far an atom reaches, in sigma: the integral over a voxel of width `step` sigma, whose nearest edge lies that far
-// away, is below the resolution of the type relative to the atom's peak. A derivative reaches further, kDerivativeReach.
+// How far an atom reaches, in sigma: the distance to the nearest edge of a voxel of width `step` sigma at which the
+// integral over it falls below the resolution of the type, relative to the atom's peak. A derivative reaches further:
+// kDerivativeReach.
 template <typename T>
 double Reach(double step);
 
 enum class Quantity { kIntegral, kDerivative };
 
-// The blocks that a grid is summed up in, for vectors of `lanes` values of `value_size` bytes. They lie one after another
-// from plane 0 on.
+// The blocks that a grid is summed up in, for vectors of `lanes` values of `value_size` bytes. They lie one after
+// another from plane 0 on.
 BlockShape Blocks(const GridLayout& layout, int64_t lanes, int64_t value_size);
 
-// The windows of the atoms: an entry for each in their given order, empty for one that does not reach the grid; then the
-// parts that lie beyond periodic faces.
+// The windows of the atoms: an entry for each in their given order, empty for one that does not reach the grid; then
+// the parts that lie beyond periodic faces.
 template <typename T>
 class AtomWindows {
  public:
@@ -57,12 +58,12 @@ class AtomWindows {
   std::vector<T> weights_;
 };
 
-// A Plan and the memory behind it; use one again and again to spare allocations.
+// Makes Plans and holds their memory; using one planner many times saves allocations.
 template <typename T>
 class Planner {
  public:
-  // The plan for the planes [x_begin, x_end), its factors not yet filled. Both must lie between blocks or at the end of the
-  // grid: then any split of the work gives the same bits.
+  // The plan for the planes [x_begin, x_end), its factors not yet filled. Both planes must lie at a boundary between
+  // blocks or at an end of the grid: then any split of the work gives the same bits.
   const Plan<T>& Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, int64_t lanes,
                        int64_t x_begin, int64_t x_end);
 
@@ -80,4 +81,4 @@ class Planner {
 
 }  // namespace pg_tf
 
-#endif  // PG_TF_KERNELS_PLAN_H_
+#endif  // PG_TF_KERNELS_VOXELIZE_PLAN_H_

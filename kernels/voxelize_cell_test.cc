@@ -1,7 +1,7 @@
-// Grids along lattice vectors on every level of this CPU: against quadrature of the formula, image by image; that no kernel
-// touches a byte beside its buffers, and that slabs give the same bits.
+// Grids along lattice vectors on every level of this CPU: they agree with quadrature of the formula, image by image; no
+// kernel touches a byte beside its buffers; slabs give the same bits.
 
-#include "kernels/cell.h"
+#include "kernels/voxelize_cell.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,38 +12,28 @@
 
 #include "kernels/check.h"
 #include "kernels/dispatch.h"
+#include "kernels/geometry.h"
+#include "kernels/guarded.h"
 #include "kernels/lattice.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {
 
 constexpr int kCases = 12;
 
-template <typename T>
-class Guarded {
- public:
-  explicit Guarded(int64_t size) : bytes_(size * sizeof(T) + 2 * kMargin, kPattern) {}
-  ~Guarded() {
-    for (size_t i = 0; i < kMargin; ++i) {
-      CHECK(bytes_[i] == kPattern && bytes_[bytes_.size() - 1 - i] == kPattern, "written out of bounds");
-    }
-  }
-  T* data() { return reinterpret_cast<T*>(bytes_.data() + kMargin); }
-
- private:
-  static constexpr size_t kMargin = 256;
-  static constexpr unsigned char kPattern = 0xFF;  // not a number: to read it shows in the results
-  std::vector<unsigned char> bytes_;
-};
-
 struct Problem {
   explicit Problem(int seed) {
     std::mt19937_64 engine(seed);
     const auto whole = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine); };
-    const auto real = [&](double low, double high) { return std::uniform_real_distribution<double>(low, high)(engine); };
+    const auto real = [&](double low, double high) {
+      return std::uniform_real_distribution<double>(low, high)(engine);
+    };
     do {
-      for (double& component : cell) component = real(-5, 5);
-    } while (Spread(cell) < 0.1);
+      for (double (&vector)[3] : cell) {
+        for (double& component : vector) component = real(-5, 5);
+      }
+    } while (RelativeVolume(cell) < 0.1);
     for (int d = 0; d < 3; ++d) {
       shape[d] = whole(1, 6);
       periodic[d] = whole(0, 2) > 0;
@@ -51,14 +41,13 @@ struct Problem {
     grid = MakeCellGrid(cell, shape, periodic);
     double longest = 0;
     for (int d = 0; d < 3; ++d) {
-      const double* v = cell + 3 * d;
-      longest = std::max(longest, std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]) / shape[d]);
+      longest = std::max(longest, Length(cell[d]) / shape[d]);
     }
     sigma = static_cast<float>(longest * real(0.3, 0.9));
     double fractional[3];
     for (double& s : fractional) s = real(-0.3, 1.3);
     for (int e = 0; e < 3; ++e) {
-      coords[e] = fractional[0] * cell[e] + fractional[1] * cell[3 + e] + fractional[2] * cell[6 + e];
+      coords[e] = fractional[0] * cell[0][e] + fractional[1] * cell[1][e] + fractional[2] * cell[2][e];
     }
     channels = whole(1, 3);
     for (int64_t c = 0; c < channels; ++c) weights.push_back(static_cast<float>(real(-1, 1)));
@@ -66,7 +55,7 @@ struct Problem {
 
   int64_t voxels() const { return shape[0] * shape[1] * shape[2]; }
 
-  double cell[9], coords[3], sigma;
+  double cell[3][3], coords[3], sigma;
   int64_t shape[3], channels;
   bool periodic[3];
   CellGrid grid;
@@ -78,15 +67,12 @@ std::vector<double> Reference(const Problem& problem) {
   const Rule rule = GaussLegendre<double>(3.4);
   const int64_t* n = problem.shape;
   int64_t images[3];
-  const double volume = Spread(problem.cell);
+  const double volume = RelativeVolume(problem.cell);
   for (int d = 0; d < 3; ++d) {
-    const double* v = problem.cell + 3 * d;
-    const double height = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]) * volume;  // or less
+    const double height = Length(problem.cell[d]) * volume;  // or less
     images[d] = problem.periodic[d] ? static_cast<int64_t>(9 * problem.sigma / height) + 2 : 0;
   }
-  const double* m = problem.cell;
-  const double determinant = m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) +
-                             m[2] * (m[3] * m[7] - m[4] * m[6]);
+  const auto& cell = problem.cell;
   std::vector<double> values(problem.voxels());
   for (int64_t i = -images[0] * n[0]; i < (images[0] + 1) * n[0]; ++i) {
     for (int64_t j = -images[1] * n[1]; j < (images[1] + 1) * n[1]; ++j) {
@@ -95,7 +81,7 @@ std::vector<double> Reference(const Problem& problem) {
         double* const value = &values[(fold(i, n[0]) * n[1] + fold(j, n[1])) * n[2] + fold(k, n[2])];
         double middle = 0;
         for (int e = 0; e < 3; ++e) {
-          const double d = (i + .5) / n[0] * m[e] + (j + .5) / n[1] * m[3 + e] + (k + .5) / n[2] * m[6 + e] -
+          const double d = (i + .5) / n[0] * cell[0][e] + (j + .5) / n[1] * cell[1][e] + (k + .5) / n[2] * cell[2][e] -
                            problem.coords[e];
           middle += d * d;
         }
@@ -105,8 +91,8 @@ std::vector<double> Reference(const Problem& problem) {
             for (int64_t r = 0; r < rule.size; ++r) {
               double square = 0;
               for (int e = 0; e < 3; ++e) {
-                const double d = (i + rule.places[p]) / n[0] * m[e] + (j + rule.places[q]) / n[1] * m[3 + e] +
-                                 (k + rule.places[r]) / n[2] * m[6 + e] - problem.coords[e];
+                const double d = (i + rule.places[p]) / n[0] * cell[0][e] + (j + rule.places[q]) / n[1] * cell[1][e] +
+                                 (k + rule.places[r]) / n[2] * cell[2][e] - problem.coords[e];
                 square += d * d;
               }
               *value += rule.weights[p] * rule.weights[q] * rule.weights[r] *
@@ -118,7 +104,7 @@ std::vector<double> Reference(const Problem& problem) {
     }
   }
   for (double& value : values) {
-    value *= std::abs(determinant) / problem.voxels() / std::pow(2 * M_PI * problem.sigma * problem.sigma, 1.5);
+    value *= std::abs(Volume(cell)) / problem.voxels() / std::pow(2 * M_PI * problem.sigma * problem.sigma, 1.5);
   }
   return values;
 }
@@ -141,8 +127,8 @@ void TestLevel(const Level& level, int seed, const Problem& problem, const std::
   for (int64_t c = 0; c < channels; ++c) {
     for (int64_t i = 0; i < size; ++i) {
       const double want = expected[i] * problem.weights[c], got = sums[c * size + i];
-      CHECK(std::abs(got - want) < tolerance * largest, "%s, case %d: voxel %ld: %.15g, not %.15g", level.name, seed, i, got,
-            want);
+      CHECK(std::abs(got - want) < tolerance * largest, "%s, case %d: voxel %ld: %.15g, not %.15g", level.name, seed, i,
+            got, want);
       upstream[c * size + i] = static_cast<T>(std::sin(i * 7.0 + c));
       products[c] += upstream[c * size + i] * expected[i];
     }
@@ -152,8 +138,8 @@ void TestLevel(const Level& level, int seed, const Problem& problem, const std::
     std::vector<double> slab(channels * plane);
     kernels.add(problem.grid, atom, longest, weights.data(), scratch.data(), {x, x + 1, channels, slab.data()});
     for (int64_t c = 0; c < channels; ++c) {
-      CHECK(std::memcmp(&slab[c * plane], &sums[c * size + x * plane], plane * sizeof(double)) == 0, "%s, case %d: slab",
-            level.name, seed);
+      CHECK(std::memcmp(&slab[c * plane], &sums[c * size + x * plane], plane * sizeof(double)) == 0,
+            "%s, case %d: slab", level.name, seed);
     }
   }
 
@@ -172,11 +158,11 @@ void TestLevel(const Level& level, int seed, const Problem& problem, const std::
 }
 
 void TestOrthogonalCellsAreKnown() {
-  const double turned[9] = {0.6, 0.8, 0, -1.6, 1.2, 0, 0, 0, -3};
+  const double turned[3][3] = {{0.6, 0.8, 0}, {-1.6, 1.2, 0}, {0, 0, -3}};
   CHECK(IsOrthogonal(turned, 1e-16), "right angles");
-  const double oblique[9] = {0.6, 0.8, 1e-6, -1.6, 1.2, 0, 0, 0, -3};
+  const double oblique[3][3] = {{0.6, 0.8, 1e-6}, {-1.6, 1.2, 0}, {0, 0, -3}};
   CHECK(!IsOrthogonal(oblique, 1e-7), "not quite");
-  CHECK(std::abs(Spread(turned) - 1) < 1e-12, "%g", Spread(turned));
+  CHECK(std::abs(RelativeVolume(turned) - 1) < 1e-12, "%g", RelativeVolume(turned));
 }
 
 // Gaussians anywhere in an interval of the largest width that each rule is taken for.
@@ -198,6 +184,7 @@ void TestRulesAreAccurate() {
             centre, (sum - exact) / largest);
     }
   }
+  CHECK(GaussLegendre<T>(1 / kLeastSigma).size > 0, "no rule for the narrowest sigma");
   CHECK(GaussLegendre<T>(50).size == 0, "a rule for too wide an interval");
 }
 

@@ -1,7 +1,10 @@
-#include "kernels/cell_inputs.h"
+#include "kernels/voxelize_cell_inputs.h"
 
 #include <cmath>
 #include <limits>
+
+#include "kernels/geometry.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {
@@ -11,7 +14,7 @@ using ::tensorflow::Tensor;
 // Voxels that one atom may touch, images counted: some ten seconds of work.
 constexpr double kMostVoxels = 1e10;
 
-// Voxels of a column, images counted, that float32 can still count.
+// The most voxels of a column, images counted: float32 holds no larger whole numbers exactly.
 constexpr double kLongestColumn = 0x1p24;
 
 }  // namespace
@@ -39,12 +42,12 @@ absl::Status Crystals<T>::InitLattices(const Tensor& cell, const GridSpec& spec,
                            ", axis ", std::string(1, "xyz"[i % 3]), " is ", values[i]);
   }
   for (int64_t b = 0; b < cell.dim_size(0); ++b, values += 9) {
-    double vectors[9];
-    std::copy_n(values, 9, vectors);
-    const double spread = Spread(vectors);
-    if (!(spread >= kLeastSpread && std::isfinite(spread))) {
+    double vectors[3][3];
+    CopyRows(values, vectors);
+    const double volume = RelativeVolume(vectors);
+    if (!(volume >= kLeastVolume && std::isfinite(volume))) {
       return InvalidArgument("cell: the vectors of molecule ", b, " lie in one plane or nearly so: their volume is ",
-                             spread, " of the product of their lengths, and must be at least ", kLeastSpread);
+                             volume, " of the product of their lengths, and must be at least ", kLeastVolume);
     }
     grids_.push_back(MakeCellGrid(vectors, spec.shape, periodic));
     orthogonal_.push_back(IsOrthogonal(vectors, std::numeric_limits<T>::epsilon()));

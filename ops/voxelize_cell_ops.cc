@@ -1,25 +1,14 @@
-#include "tensorflow/core/framework/common_shape_fns.h"
+#include "ops/shapes.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::shape_inference::DimensionHandle;
-using ::tensorflow::shape_inference::InferenceContext;
-using ::tensorflow::shape_inference::ShapeHandle;
-
 absl::Status CheckInputs(InferenceContext* c, DimensionHandle* num_atoms, DimensionHandle* batch_size) {
-  ShapeHandle coords, channels, row_splits, cell, ignored;
+  TF_RETURN_IF_ERROR(WithWeightedAtoms(c, num_atoms, batch_size));
+  ShapeHandle cell;
   DimensionHandle three;
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 2, &coords));
-  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(coords, 1), 3, &three));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 1, &channels));
-  TF_RETURN_IF_ERROR(c->Merge(c->Dim(coords, 0), c->Dim(channels, 0), num_atoms));
-  TF_RETURN_IF_ERROR(c->WithRankAtMost(c->input(2), 2, &ignored));
-  TF_RETURN_IF_ERROR(c->WithRankAtMost(c->input(3), 1, &ignored));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(4), 1, &row_splits));
-  TF_RETURN_IF_ERROR(c->Subtract(c->Dim(row_splits, 0), 1, batch_size));
   TF_RETURN_IF_ERROR(c->WithRank(c->input(5), 3, &cell));
   TF_RETURN_IF_ERROR(c->WithValue(c->Dim(cell, 1), 3, &three));
   return c->WithValue(c->Dim(cell, 2), 3, &three);
@@ -28,18 +17,7 @@ absl::Status CheckInputs(InferenceContext* c, DimensionHandle* num_atoms, Dimens
 absl::Status VoxelizeCellShape(InferenceContext* c) {
   DimensionHandle num_atoms, batch_size;
   TF_RETURN_IF_ERROR(CheckInputs(c, &num_atoms, &batch_size));
-  int64_t num_channels;
-  std::vector<int64_t> grid_shape;
-  std::string data_format;
-  TF_RETURN_IF_ERROR(c->GetAttr("num_channels", &num_channels));
-  TF_RETURN_IF_ERROR(c->GetAttr("grid_shape", &grid_shape));
-  TF_RETURN_IF_ERROR(c->GetAttr("data_format", &data_format));
-  std::vector<DimensionHandle> dims = {batch_size};
-  if (data_format == "channels_first") dims.push_back(c->MakeDim(num_channels));
-  for (int64_t extent : grid_shape) dims.push_back(c->MakeDim(extent));
-  if (data_format == "channels_last") dims.push_back(c->MakeDim(num_channels));
-  c->set_output(0, c->MakeShape(dims));
-  return absl::OkStatus();
+  return SetGridShape(c, batch_size);
 }
 
 absl::Status VoxelizeCellGradShape(InferenceContext* c) {
@@ -49,14 +27,7 @@ absl::Status VoxelizeCellGradShape(InferenceContext* c) {
   TF_RETURN_IF_ERROR(c->WithRank(c->input(6), 5, &upstream));
   bool with_virial;
   TF_RETURN_IF_ERROR(c->GetAttr("with_virial", &with_virial));
-  c->set_output(0, c->Matrix(num_atoms, 3));
-  if (!c->RankKnown(c->input(2))) {
-    c->set_output(1, c->UnknownShape());
-  } else if (c->Rank(c->input(2)) == 2) {
-    c->set_output(1, c->Matrix(num_atoms, c->Dim(c->input(2), 1)));
-  } else {
-    c->set_output(1, c->Vector(num_atoms));
-  }
+  SetAtomGradientShapes(c, num_atoms);
   c->set_output(2, with_virial ? c->Matrix(num_atoms, 6) : c->Matrix(0, 6));
   return absl::OkStatus();
 }
@@ -105,7 +76,7 @@ REGISTER_OP("PgTf>VoxelizeCellGrad")
     .Attr("with_virial: bool")
     .SetShapeFn(VoxelizeCellGradShape)
     .Doc(R"doc(
-The gradient of sum(upstream * grid), grid that of PgTf>VoxelizeCell, atom by atom.
+The gradient of sum(upstream * grid) to each atom, where grid is that of PgTf>VoxelizeCell.
 
 coords_gradient: [N, 3], Cartesian.
 weights_gradient: [N], or [N, num_channels] where the weights are feature vectors.

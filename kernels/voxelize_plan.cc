@@ -1,32 +1,30 @@
-#include "kernels/plan.h"
+#include "kernels/voxelize_plan.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
 
+#include "kernels/limits.h"
+
 namespace pg_tf {
 namespace {
 
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// A block fills half of a first-level cache; with channels innermost, where a block of each channel is held at once, all
-// of them fill an eighth of a second-level one.
+// A block fills half of a first-level cache; with channels innermost, where a block of each channel is held at once,
+// all of them fill an eighth of a second-level one.
 constexpr int64_t kBlockBytes = 16384;
 constexpr int64_t kAllBlocksBytes = 65536;
 
-// A Gaussian wider than this many voxels leaves nothing in any of them; float32 could not even hold its window.
+// A Gaussian wider than this many voxels adds less to any of them than float32 can hold, and so is left out.
 constexpr double kWidest = 1e30;
-
-// The sum over the images of a Gaussian wider than this many periods is constant to float64: its first Fourier component
-// is 2 exp(-2 pi^2 1.4^2) = 3e-17 (Poisson's summation formula).
-constexpr double kWidestPeriods = 1.4;
 
 constexpr double kStepsPerUnit = 16;
 constexpr int kReachEntries = 65;
 
-// The distance t where the integral over [t, t + step], at most phi(t) (1 - exp(-t step)) / t, falls below the resolution
-// of the integral over [0, step], the least that the peak can have.
+// The distance t where the integral over [t, t + step], at most phi(t) (1 - exp(-t step)) / t, falls below `resolution`
+// times the integral over [0, step]. The voxel with the atom in it holds at least that integral.
 double SolveReach(double step, double resolution) {
   const double peak = std::erf(step / M_SQRT2) / 2;
   double t = 5;
@@ -52,7 +50,8 @@ int32_t Floor(double value) {
 
 int32_t Ceil(double value) { return -Floor(-value); }
 
-// The window around u: within the axis, or crossing one of its faces where it is periodic and the window is no longer.
+// The window around u, cut off at the ends of the axis. On a periodic axis it may cross one of the faces, and if it
+// were longer than the axis it is the whole axis.
 template <typename T>
 AxisWindow<T> Window(double u, double spread, double reach, double step, double extent, bool periodic) {
   AxisWindow<T> window = {};
@@ -64,7 +63,7 @@ AxisWindow<T> Window(double u, double spread, double reach, double step, double 
     window.begin = Floor(periodic ? u - reach : std::max(0.0, u - reach));
     window.end = Ceil(periodic ? u + reach : std::min(extent, u + reach));
   }
-  // Rounded in float64: an atom far outside reaches in only if it is as wide as it is far.
+  // A float64: an atom far outside reaches the grid only if its sigma is as large, and then this rounding is harmless.
   const double edge = std::rint(u);
   window.first = static_cast<T>(window.begin - edge);
   window.offset = static_cast<T>(u - edge);
@@ -87,7 +86,7 @@ void CountingSort(int64_t num_keys, Key key, std::vector<int32_t>* buckets, std:
 template <typename T>
 double Reach(double step) {
   static const std::array<double, kReachEntries> table = ReachTable<T>();
-  // The reach falls with the step: the entry below it is on the safe side.
+  // The reach decreases with the step, so the entry for the next smaller step is large enough.
   return table[static_cast<int>(std::min(step * kStepsPerUnit, kReachEntries - 1.0))];
 }
 
@@ -120,10 +119,10 @@ void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const Gr
         sigma = molecule.sigma[a * molecule.sigma_stride];
         spread = sigma * voxels_per_unit;
         if (periodic) spread = std::min(spread, kWidestPeriods * extent);
-        // The bound keeps 0 * step finite for an atom on an edge; a Gaussian that narrow is a point to both types.
+        // The bound keeps 0 * step finite for an atom on an edge. So narrow a Gaussian lies within one voxel.
         step = std::min(1 / spread, 1e18);
-        // Never less than the rounding of u: an atom exactly on an edge belongs to both voxels however narrow it is.
-        reach = std::max((quantity == Quantity::kIntegral ? Reach<T>(step) : kDerivativeReach<T>) * spread, 1e-6);
+        // Never less than the rounding of u: an atom on an edge reaches the voxels on both sides, however narrow.
+        reach = std::max((quantity == Quantity::kIntegral ? Reach<T>(step) : kDerivativeReach<T>)*spread, 1e-6);
       }
       double position = molecule.coords[3 * a + d] - box.origin[d];
       if (periodic && !(position >= 0 && position < length)) {
@@ -156,7 +155,7 @@ void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const Gr
   }
 }
 
-// Cuts the windows that cross a face of a periodic axis; what lies beyond it comes in again from the other side.
+// Cuts the windows that cross a face of a periodic axis; the part beyond it becomes an entry at the other end.
 template <typename T>
 void AtomWindows<T>::SplitAtFaces(int axis, int32_t extent) {
   const size_t size = atom_of_entry_.size();
@@ -185,17 +184,18 @@ void AtomWindows<T>::SplitAtFaces(int axis, int32_t extent) {
 }
 
 template <typename T>
-const Plan<T>& Planner<T>::Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout,
-                                 int64_t lanes, int64_t x_begin, int64_t x_end) {
+const Plan<T>& Planner<T>::Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, int64_t lanes,
+                                 int64_t x_begin, int64_t x_end) {
   all_.Build(molecule, box, layout, Quantity::kIntegral);
   plan_.x_begin = x_begin;
   plan_.x_end = x_end;
 
   order_.clear();
   for (int64_t a = 0; a < all_.atoms().size; ++a) {
-    const AxisWindow<T>&x = all_.atoms().windows[0][a], &y = all_.atoms().windows[1][a], &z = all_.atoms().windows[2][a];
-    const bool reaches = std::max<int64_t>(x.begin, x_begin) < std::min<int64_t>(x.end, x_end) && y.begin < y.end &&
-                         z.begin < z.end;
+    const AxisWindow<T>&x = all_.atoms().windows[0][a], &y = all_.atoms().windows[1][a],
+          &z = all_.atoms().windows[2][a];
+    const bool reaches =
+        std::max<int64_t>(x.begin, x_begin) < std::min<int64_t>(x.end, x_end) && y.begin < y.end && z.begin < z.end;
     if (reaches) order_.push_back(static_cast<int32_t>(a));
   }
   Order(molecule, layout);
@@ -236,7 +236,7 @@ void Planner<T>::Order(const Molecule<T>& molecule, const GridLayout& layout) {
 template <typename T>
 void Planner<T>::Lay(const GridLayout& layout, int64_t lanes) {
   const int64_t size = plan_.atoms.size;
-  // Vectors along z lie where those of a row do: what they hold beside the window is negligible.
+  // Along z a window is widened to whole vectors of a row; what the atom adds beyond its window is negligible.
   for (AxisWindow<T>& z : windows_[2]) {
     const int32_t begin = z.begin / lanes * lanes;
     z.first -= z.begin - begin;
@@ -258,7 +258,8 @@ void Planner<T>::Lay(const GridLayout& layout, int64_t lanes) {
   plan_.block = Blocks(layout, lanes, sizeof(T));
   const int64_t sums = layout.channels_last ? layout.num_channels : 1;
   const int64_t block = plan_.block.planes * plan_.block.rows * plan_.block.pitch;
-  // Eight values are read and written at a time: those behind the last sum are in `packed`, and it has eight more.
+  // Eight values are read and written at a time, so some behind the end: behind the last sum lies `packed`, and that
+  // has room for eight more.
   const int64_t packed = block * sums + 8;
   values += (sums + 2) * block + packed;
 
