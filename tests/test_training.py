@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import app
 from sdf_files import write_sdf
 from typer.testing import CliRunner
 
 from pg_tf import training
-from pg_tf.cli import app
-from pg_tf.commands.train import _config
+from pg_tf.commands.train import config_of
 from pg_tf.datasets import load_sample
 from pg_tf.datasets.prepare import prepare
 from pg_tf.datasets.readers import npz
@@ -115,7 +115,7 @@ def test_settings_out_of_range_are_refused(change, text):
 def test_config_file_changes_a_recipe_and_options_change_both(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text('{"splits": [0.8, 0.1, 0.1], "epochs": 3, "width": 4}')
-    config = _config("small", path, {"width": 8})
+    config = config_of("small", path, {"width": 8})
     assert config == dataclasses.replace(SMALL, splits="0.8,0.1,0.1", epochs=3, width=8)
 
 

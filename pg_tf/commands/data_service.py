@@ -8,7 +8,11 @@ import typer
 
 from pg_tf.commands import errors_of
 
-app = typer.Typer(help="Make grids on other machines: one dispatcher, any number of workers.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make grids on other machines: one dispatcher, any number of workers.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @app.command()

@@ -9,7 +9,10 @@ import typer
 
 from pg_tf.commands import errors_of
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def demo(
     data: Annotated[
         Path | None,

@@ -9,7 +9,10 @@ import typer
 
 from pg_tf.commands import errors_of
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def describe(
     source: Annotated[str, typer.Argument(help="'sample', a folder of `pg-tf prepare`, or a file of molecules.")],
     split: Annotated[str | None, typer.Option(help="train, validation or test; all if left out.")] = None,
@@ -23,10 +26,10 @@ def describe(
 
         from pg_tf import plot
         from pg_tf.datasets import load
-        from pg_tf.datasets.variety import variety
+        from pg_tf.datasets.summary import summarize
         from pg_tf.report import Section, write_report
 
-        found = variety(load(source, split, label=label, in_memory=False))
+        found = summarize(load(source, split, label=label, in_memory=False))
         console = Console(highlight=False, width=max(Console().width, 110))  # no figure is cut off
         tables = {"Distributions": found.distributions(), "Elements": found.elements(), "Boxes": found.fits()}
         for title, rows in tables.items():
@@ -49,5 +52,5 @@ def describe(
             Section("Molecules that fit into a cube in every orientation", table=tables["Boxes"]),
         ]
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_report(output, f"Variety of {source}", f"{len(found.sizes):,} molecules", sections)
+        write_report(output, f"Summary of {source}", f"{len(found.sizes):,} molecules", sections)
         console.print(f"{output}")

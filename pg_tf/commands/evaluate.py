@@ -9,7 +9,10 @@ import typer
 
 from pg_tf.commands import errors_of
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def evaluate(
     model: Annotated[Path, typer.Option(help="Folder of a run of `pg-tf train`.")],
     rotations: Annotated[int, typer.Option(min=0, help="Averages over so many orientations of each molecule.")] = 0,

@@ -9,7 +9,10 @@ import typer
 
 from pg_tf.commands import errors_of
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def predict(
     molecules: Annotated[
         Path, typer.Argument(help="A file: .sdf, .csv with a column 'smiles', .smi, .xyz, .npz; also .gz and .bz2.")

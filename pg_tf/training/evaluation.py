@@ -1,4 +1,4 @@
-"""How good a trained model is, beside rivals that know no geometry."""
+"""How good a trained model is, beside baselines that know no geometry."""
 
 from __future__ import annotations
 

@@ -14,25 +14,25 @@ from typing import Any
 
 from pg_tf._files import write_whole
 from pg_tf.datasets.manifest import manifest_path
-from pg_tf.datasets.readers import Recipe
+from pg_tf.datasets.readers import Reader
 from pg_tf.datasets.readers.streams import digest
 
 _JOB = "job.json"
 
 
-def job_of(recipe: Recipe, records_per_shard: int) -> dict[str, Any]:
+def job_of(reader: Reader, records_per_shard: int) -> dict[str, Any]:
     """All that the content of the folder is a function of: the content of the files, not their dates, and the options.
 
     Reads the files once: dates change with every copy, and an edit anywhere changes molecules.
     """
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(partial(digest, "sha256"), recipe.files))
+        digests = list(pool.map(partial(digest, "sha256"), reader.files))
     files = [
         {"name": os.path.basename(os.fspath(path)), "bytes": os.path.getsize(path), "sha256": found}
-        for path, found in zip(recipe.files, digests, strict=True)
+        for path, found in zip(reader.files, digests, strict=True)
     ]
-    options = {**recipe.options, "label": recipe.label, "unit": recipe.unit, "records_per_shard": records_per_shard}
-    return {"kind": recipe.kind, "files": files, "options": options}
+    options = {**reader.options, "label": reader.label, "unit": reader.unit, "records_per_shard": records_per_shard}
+    return {"kind": reader.kind, "files": files, "options": options}
 
 
 def begin(root: Path, job: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
-from rdkit import Chem
 
-from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.quiet import quiet
+from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
 from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
 from pg_tf.datasets.readers.streams import delimited, unpacked
 
@@ -22,7 +22,7 @@ from pg_tf.datasets.readers.streams import delimited, unpacked
 RECORD_END = re.compile(rb"^\$\$\$\$[^\n]*\n", re.MULTILINE)
 
 
-def sdf(files: Sequence[Path], label: str | None = None, unit: str = "") -> Recipe:
+def sdf(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reader:
     """SDF files with geometries: .sdf, .sdf.gz, .sdf.bz2, or a tar archive with one of them.
 
     Bad is a record that is damaged or cut off, has no atoms, no 3D geometry or an atom that is no element, or whose
@@ -33,7 +33,7 @@ def sdf(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reci
       label: the property with the labels.
       unit: of the labels.
     """
-    return Recipe("sdf", files, {}, partial(_chunks, files), partial(parse_sdf, label), label=label, unit=unit)
+    return Reader("sdf", files, {}, partial(_chunks, files), partial(parse_sdf, label), label=label, unit=unit)
 
 
 def _chunks(files: Sequence[Path], count: int) -> Iterator[Chunk]:
@@ -64,7 +64,10 @@ def sdf_outcome(number: int, raw: bytes, label: str | None) -> Outcome:
         return place, error
 
 
+@quiet
 def _record(title: str, text: str, label: str | None) -> Record:
+    from rdkit import Chem
+
     supplier = Chem.SDMolSupplier()
     supplier.SetData(f"{text}$$$$\n", sanitize=False, removeHs=False)
     molecule = supplier[0] if len(supplier) == 1 else None

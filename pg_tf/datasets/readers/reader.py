@@ -19,7 +19,7 @@ class Chunk:
     Attributes:
       place: begins the place of each record in messages: the name of the file.
       first: number of the first record in the source.
-      records: raw records, as the recipe's `parse` takes them.
+      records: raw records, as the reader's `parse` takes them.
       size: bytes of the source that they take up.
       split: part of the source that they belong to.
       damage: what is wrong with the source after them, if anything.
@@ -47,7 +47,7 @@ class Chunk:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Reader:
     """How a kind of source becomes molecules.
 
     Attributes:
