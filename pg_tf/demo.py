@@ -31,7 +31,7 @@ from pg_tf.report import Section, write_report
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Of a demonstration; `pg-tf demo --help` explains them."""
+    """Settings of the demonstration; `pg-tf demo --help` explains them."""
 
     data: Path | None = None
     label: str | None = None
@@ -244,9 +244,7 @@ def _write(
             ),
             Section(
                 "Back to atoms",
-                [
-                    "Seeds by persistent homology, then least squares (Levenberg-Marquardt), on 32^3 grids of sigma 0.4 Å."
-                ],
+                ["Seeds by persistent homology, then least squares by Levenberg-Marquardt; 32^3 grids, sigma 0.4 Å."],
                 [_INVERSION_HEADER, *_inversion_rows(inverted)],
                 [
                     (

@@ -15,11 +15,11 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def describe(
     source: Annotated[str, typer.Argument(help="'sample', a folder of `pg-tf prepare`, or a file of molecules.")],
-    split: Annotated[str | None, typer.Option(help="train, validation or test; all if left out.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; all molecules if left out.")] = None,
     label: Annotated[str | None, typer.Option(help="Property or column of a file with the labels.")] = None,
     output: Annotated[Path | None, typer.Option(help="HTML report with the distributions drawn.")] = None,
 ) -> None:
-    """Tells how varied a data set is: molecular weights, sizes, elements, labels; and what fits into a fixed box."""
+    """Summarizes a data set: molecular weights, sizes, elements, labels; and what fits into a fixed box."""
     with errors_of("describe"):
         from rich.console import Console
         from rich.table import Table
@@ -30,7 +30,7 @@ def describe(
         from pg_tf.report import Section, write_report
 
         found = summarize(load(source, split, label=label, in_memory=False))
-        console = Console(highlight=False, width=max(Console().width, 110))  # no figure is cut off
+        console = Console(highlight=False, width=max(Console().width, 110))  # no number is cut off
         tables = {"Distributions": found.distributions(), "Elements": found.elements(), "Boxes": found.fits()}
         for title, rows in tables.items():
             table = Table(*rows[0], title=title)

@@ -19,7 +19,7 @@ def predict(
     ],
     model: Annotated[Path, typer.Option(help="Folder of a run of `pg-tf train`.")],
     output: Annotated[Path, typer.Option(help="The CSV table to write: name, prediction, note.")],
-    rotations: Annotated[int, typer.Option(min=0, help="Averages over so many orientations of each molecule.")] = 0,
+    rotations: Annotated[int, typer.Option(min=0, help="Average over this many orientations of each molecule.")] = 0,
 ) -> None:
     """Predicts the property of molecules; those that cannot be predicted get a row that says why."""
     with errors_of("predict"):

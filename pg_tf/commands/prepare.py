@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pg_tf.datasets.readers import Reader
 
 app = typer.Typer(
-    help="Molecules from files, as shards that a training reads fast. Killed at any moment, the same command goes on.",
+    help="Turns files of molecules into shards for training. Killed at any moment, the same command goes on.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -24,16 +24,17 @@ app = typer.Typer(
 _FILES = inspect.Parameter(
     "files",
     inspect.Parameter.KEYWORD_ONLY,
-    annotation=Annotated[list[Path], typer.Argument(help="In the order in which their molecules are numbered.")],
+    annotation=Annotated[list[Path], typer.Argument(help="Files to read; molecules are numbered in this order.")],
 )
 _ROOT = option("root", Path, ..., help="Folder for the shards.")
-_LABEL = option("label", str | None, None, help="Property, column or array with the labels; none if left out.")
+_LABEL = option("label", str | None, None, help="Property, column or array with the labels; no labels if left out.")
 _UNIT = option(
-    *("unit", str, "eV"), help="Of the labels. meV, hartree, kcal/mol, kJ/mol, cm-1 become eV; 'none': no energy."
+    *("unit", str, "eV"),
+    help="Unit of the labels: meV, hartree, kcal/mol, kJ/mol, cm-1 become eV; 'none': no energies.",
 )
 _ALL = (
     option("strict", bool, False, "--strict", help="Stop at the first bad record or odd label."),
-    option("workers", int | None, None, min=1, help="Processes; one a core if left out."),
+    option("workers", int | None, None, min=1, help="Worker processes; one for each core if left out."),
     option("records_per_shard", int | None, None, min=1, help="Records of the source that make one shard."),
 )
 
@@ -42,8 +43,13 @@ _FORMATS: dict[str, tuple[str, tuple[inspect.Parameter, ...]]] = {
     "pcqm4mv2": (
         "PCQM4Mv2: 3.4 million molecules with DFT geometry and HOMO-LUMO gap.",
         (
-            option("root", Path, ..., help="Folder with OGB's files, or for them; the shards go to its `shards`."),
-            option("download", bool, True, help="Download through ogb what is missing."),
+            option(
+                "root",
+                Path,
+                ...,
+                help="Folder with OGB's files, or to download them to. Shards go to `shards` in it.",
+            ),
+            option("download", bool, True, help="Download missing files by the package ogb."),
             option(
                 *("validation", bool, False, "--validation"),
                 help="Also the official validation set, with conformers by RDKit.",
@@ -56,10 +62,15 @@ _FORMATS: dict[str, tuple[str, tuple[inspect.Parameter, ...]]] = {
         (
             _FILES,
             _ROOT,
-            option("label", str | None, None, help="Column; 'xtb' computes the GFN2-xTB gap, a second each."),
+            option(
+                "label",
+                str | None,
+                None,
+                help="Column with the labels; 'xtb' computes the GFN2-xTB gap, a second each.",
+            ),
             _UNIT,
-            option("smiles_column", str, "smiles", "--column", help="With the SMILES."),
-            option("seed", int, 0, min=0, max=2**31 - 1, help="Of the conformers."),
+            option("smiles_column", str, "smiles", "--column", help="Column with the SMILES."),
+            option("seed", int, 0, min=0, max=2**31 - 1, help="Random seed of the conformers."),
         ),
     ),
     "xyz": ("XYZ and extended XYZ files, one molecule a frame.", (_FILES, _ROOT, _LABEL, _UNIT)),

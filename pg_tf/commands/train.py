@@ -28,12 +28,17 @@ def train(
     recipe: Annotated[str, typer.Option(help=f"Where the settings come from: {', '.join(RECIPES)}.")] = "paper",
     config: Annotated[Path | None, typer.Option(help="A JSON file with settings that differ from the recipe.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE if left out.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Starts anew where a run is in the folder.")] = False,
-    checkpoint_steps: Annotated[int | None, typer.Option(min=1, help="Checkpoints after so many steps.")] = None,
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Checkpoints at least so often.")] = 10.0,
-    tensorboard: Annotated[bool | None, typer.Option(help="Logs for TensorBoard; if installed, by default.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove a run that is in the folder, and start anew.")
+    ] = False,
+    checkpoint_steps: Annotated[int | None, typer.Option(min=1, help="Steps between two checkpoints.")] = None,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between two checkpoints.")] = 10.0,
+    tensorboard: Annotated[
+        bool | None, typer.Option(help="Logs for TensorBoard; by default if it is installed.")
+    ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="mirrored: all accelerators here; multi-worker: of all machines in TF_CONFIG.")
+        str | None,
+        typer.Option(help="mirrored: all accelerators here; multi-worker: of all machines in TF_CONFIG."),
     ] = None,
     data_service: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Dispatcher of the data service that makes the grids.")

@@ -1,4 +1,4 @@
-"""How varied a data set is: molecular weights, sizes, elements, labels."""
+"""A summary of a data set: molecular weights, sizes, elements, labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEADER = ("", "mean", "std", "min", "5 %", "25 %", "median", "75 %", "95 %", "m
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Summary:
-    """Of a data set.
+    """The distributions of a data set.
 
     Attributes:
       weights: float32 `[B]`, molecular weights in u, with the mean masses of the elements on Earth.
@@ -84,7 +84,7 @@ class Summary:
 
 
 def summarize(source: Source) -> Summary:
-    """Reads a whole data set once and tells what is in it. Takes 20 bytes of memory a molecule.
+    """Reads a whole data set once and summarizes it. Takes 20 bytes of memory for each molecule.
 
     Raises:
       ValueError: if it is empty, or a shard is damaged.

@@ -73,7 +73,7 @@ class Config:
     unit: str | None = None
     """Unit of the label, for reports; that of the data if left out."""
     splits: Annotated[str | None, BeforeValidator(_joined)] = "0.9,0.05,0.05"
-    """Fractions of a random split into train, validation and test; official for the one that the data comes in."""
+    """Fractions of a random split into train, validation and test, or "official" for the split that the data has."""
     # Grids.
     channels: tuple[str, ...] = Field(default=(), strict=False)
     """Element symbols, one a channel; none for one channel for all elements."""
@@ -84,57 +84,57 @@ class Config:
     sigma: float = Field(default=0.4, gt=0)
     """Standard deviation of an atom's Gaussian, Å."""
     box: float | None = Field(default=None, gt=0)
-    """Edge of the cube around every molecule, Å; none fits one to each molecule."""
+    """Edge of the cube around every molecule, Å; none fits a cube to each molecule."""
     margin: float = Field(default=2.0, ge=0)
     """Space around the atoms in fitted boxes, Å."""
     # Random motions in training.
     rotation: bool = False
-    """Turns every molecule anew in every epoch."""
+    """Rotate every molecule at random, anew in every epoch."""
     translation: float = Field(default=0.0, ge=0)
-    """Largest shift along each axis, new in every epoch, Å."""
+    """Largest random shift along each axis, Å; anew in every epoch."""
     # Network.
     depth: Literal[10, 18, 34, 50] = 10
     """Layers of the 3D-ResNet."""
     width: int = Field(default=64, ge=1)
-    """Channels of its first stage."""
+    """Channels of the network's first stage."""
     network: dict[str, Any] = Field(default_factory=dict, strict=False)
     """More arguments of `pg_tf.models.resnet3d`, as name=value."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "float64"] = "float32"
     """Keras dtype policy of the network."""
     jit_compile: bool | None = None
-    """XLA for the network; if left out, where there is an accelerator."""
+    """Compile the network with XLA; if left out, only for an accelerator."""
     # Optimisation.
     loss: Literal["mse", "mae", "huber"] = "mse"
     """Loss, in the unit of the label."""
     optimizer: Literal["rmsprop", "adam", "adamw", "sgd"] = "rmsprop"
     """Keras optimizer."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """The highest learning rate."""
+    """Learning rate at its highest: at the start, or after the warm-up."""
     schedule: Literal["constant", "exponential", "cosine"] = "exponential"
-    """How the learning rate falls."""
+    """How the learning rate falls: constant, exponential or cosine."""
     decay: float = Field(default=0.999, gt=0)
-    """Factor an epoch of the exponential schedule."""
+    """Factor of the learning rate from epoch to epoch in the exponential schedule."""
     warmup: float = Field(default=0.05, ge=0)
-    """Part of the cosine schedule that warms up."""
+    """Share of the training in which the cosine schedule raises the learning rate from 0."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay."""
+    """Decoupled weight decay, as in AdamW."""
     clipnorm: float | None = Field(default=None, ge=0)
-    """Largest norm of a weight's gradient."""
+    """Largest norm of the gradient of a weight; larger ones are scaled down to it."""
     batch_size: int = Field(default=256, ge=1)
-    """Molecules a step, over all machines."""
+    """Molecules in a step, on all machines together."""
     epochs: int = Field(default=400, ge=1)
     """Passes over the training molecules."""
     patience: int | None = Field(default=None, ge=1)
-    """Stops after this many epochs without a better validation."""
+    """Training stops after this many epochs without an improvement of the monitor."""
     max_minutes: float | None = Field(default=None, gt=0)
-    """Anneals and stops by the clock where that is sooner; cosine only."""
+    """Time for the whole cosine schedule, where that is over sooner than all epochs."""
     monitor: Literal["val_loss", "val_mae", "val_mse"] = "val_loss"
-    """What is least in the model that is kept."""
+    """The model of the epoch in which this is lowest is kept."""
     # Chance.
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """Of split, start, order and motions."""
+    """Random seed of the split, first weights, order of the molecules and their motions."""
     deterministic: bool = False
-    """TensorFlow's deterministic ops: the same bits in every run, slower."""
+    """TensorFlow's deterministic ops: the same bits in every run, but slower."""
 
     @model_validator(mode="after")
     def _check_together(self) -> Config:

@@ -1,4 +1,4 @@
-"""What the model of a run says of molecules."""
+"""Predictions of the best model of a run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Predictor:
         return np.asarray(np.mean(passes, axis=0, dtype=np.float64), np.float32)
 
     def doubt(self, atomic_numbers: npt.ArrayLike) -> tuple[bool, str]:
-        """Whether a molecule of these atoms can be predicted, and what speaks against it or its prediction."""
+        """Whether a molecule with these atoms can be predicted, and why it cannot or why its prediction is doubtful."""
         numbers = np.unique(np.asarray(atomic_numbers, np.int64))
         if len(numbers) == 0:
             return False, "it has no atoms"

@@ -1,4 +1,4 @@
-"""Reading shards back, and the manifest of all of them."""
+"""Reading finished shards back, and writing their manifest."""
 
 from __future__ import annotations
 
@@ -134,6 +134,6 @@ def _statistics(labels: Sequence[npt.NDArray[np.float32]]) -> dict[str, float]:
 
 
 def _reason(text: str) -> str:
-    """What a reason has in common with others: without what is quoted or counted in it."""
+    """A reason without the names and numbers in it, so that alike ones are counted together."""
     unquoted = re.sub(r"(?<!\w)'[^']*'", "...", text)
     return re.sub(r"-?\b\d[\d.]*\b", "N", unquoted)[:120]

@@ -1,4 +1,4 @@
-"""What a folder of shards is made from: kept in the folder, so that nothing else goes on in it."""
+"""What a folder of shards is made from: written into the folder, so that only the same job continues there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JOB = "job.json"
 
 
 def job_of(reader: Reader, records_per_shard: int) -> dict[str, Any]:
-    """All that the content of the folder is a function of: the content of the files, not their dates, and the options.
+    """Everything that decides what the folder will hold: the content of the files (not their dates) and the options.
 
     Reads the files once: dates change with every copy, and an edit anywhere changes molecules.
     """
@@ -39,7 +39,7 @@ def begin(root: Path, job: dict[str, Any]) -> None:
     """Claims a folder for a job, or sees that it has been claimed for the same one.
 
     Raises:
-      ValueError: if it is another's.
+      ValueError: if it has been claimed for another job.
     """
     path = root / _JOB
     if path.exists():
@@ -68,7 +68,7 @@ def alone_in(root: Path) -> Iterator[None]:
     """Keeps other processes out of a folder; the system lets them in again when this process ends in any way.
 
     Raises:
-      ValueError: if another one is there.
+      ValueError: if another process is at work there.
     """
     folder = os.open(root, os.O_RDONLY)
     try:

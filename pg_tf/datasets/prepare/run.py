@@ -1,4 +1,4 @@
-"""Preparing a folder of shards: in all cores, to be stopped and gone on with at any moment.
+"""Preparing a folder of shards: on all cores, and able to continue after a stop at any moment.
 
 The records of a source are cut into chunks, always at the same places, and a chunk becomes a shard, which is put in its
 place in one step. So a shard that is there is done, whatever happened to the process that made it, and the result does
@@ -33,15 +33,15 @@ def prepare(
 ) -> Manifest:
     """Makes a folder of shards; `load` reads it.
 
-    Killed at any moment, the same call goes on where it was. Where all is done, it reads the shards once, makes again
-    what was damaged since, and says what is there.
+    Killed at any moment, the same call goes on where it was. If the folder is finished, it checks the shards, makes
+    those again that have been damaged since, and returns the manifest.
 
     Args:
       reader: what to read.
       root: the folder, on a local disk.
       strict: raise at the first bad record, or where labels look wrong, instead of saying so in the manifest.
-      workers: processes; None for one a core.
-      records_per_shard: of the source.
+      workers: processes; None for one for each core.
+      records_per_shard: records of the source that make one shard; None for the number of the reader.
       progress: show a bar with the time that is left.
 
     Returns:
@@ -104,7 +104,7 @@ def _make_shards(reader: Reader, root: Path, strict: bool, workers: int, count: 
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    # Not forked from this process, in which TensorFlow may have threads; what the server imports is shared by all.
+    # Not forked from this process, in which TensorFlow may have threads. Workers share what their server has imported.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pg_tf.datasets.prepare.run"])
     return ProcessPoolExecutor(workers, context, _end_with_parent)

@@ -18,15 +18,15 @@ from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, pars
 from pg_tf.datasets.readers.streams import delimited, unpacked
 
 # Cut into records here, not by RDKit's supplier: a damaged record then cannot swallow the next ones.
-# To the end of its line, which must be there: "$$$$" alone may be cut off.
+# Matches to the end of the line, which must be there: after a bare "$$$$" the file may be cut off.
 RECORD_END = re.compile(rb"^\$\$\$\$[^\n]*\n", re.MULTILINE)
 
 
 def sdf(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reader:
     """SDF files with geometries: .sdf, .sdf.gz, .sdf.bz2, or a tar archive with one of them.
 
-    Bad is a record that is damaged or cut off, has no atoms, no 3D geometry or an atom that is no element, or whose
-    label is missing or not finite.
+    A record is bad if it is damaged or cut off, if it has no atoms, no 3D geometry or an atom that is no element, or if
+    its label is missing or not finite.
 
     Args:
       files: in the order in which their records are numbered.

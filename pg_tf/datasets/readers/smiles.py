@@ -17,9 +17,9 @@ from pg_tf.datasets.readers.streams import DAMAGE, damage_of, unpacked_text
 from pg_tf.datasets.xtb import homo_lumo_gap, require_tblite
 
 XTB = "xtb"
-"""Label that asks for a computed gap."""
+"""The label that stands for a computed gap."""
 LARGEST_SEED = 2**31 - 1
-"""That RDKit takes; for -1 it draws another geometry every time."""
+"""The largest seed that RDKit takes; with -1 it would draw another geometry every time."""
 
 
 def smiles(
@@ -30,8 +30,8 @@ def smiles(
     A molecule gets its hydrogens and one conformer: ETKDGv3's (doi:10.1021/acs.jcim.0c00025), relaxed with MMFF94, or
     with UFF where MMFF94 has no parameters. This takes some 30 ms, with "xtb" about a second.
 
-    Bad are: SMILES that RDKit cannot read, that hold several molecules (salts) or an atom that is no element, or that
-    get no conformer; a label that is missing or not finite.
+    A record is bad if RDKit cannot read its SMILES or finds no conformer, if it holds several molecules (salts) or an
+    atom that is no element, or if its label is missing or not finite.
 
     Args:
       files: the tables.
