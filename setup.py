@@ -17,6 +17,7 @@ RUNTIME_REQUIREMENTS = [
     "keras>=3.12",
     "numpy>=1.26.4",
     "plotly>=6.0",
+    "pydantic>=2.10",
     "rdkit>=2024.9.1",
     "rich>=13.9",
     "scikit-image>=0.24",

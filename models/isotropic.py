@@ -62,11 +62,11 @@ class IsotropicConv3D(keras.layers.Layer):
     def build(self, input_shape: tuple[int, ...]) -> None:
         channels = input_shape[-1]
         # As "he_normal" for the whole kernel, so that swapping this layer for an ordinary one keeps the variances.
-        spread = (2 / (channels * self.kernel_size**3)) ** 0.5
+        stddev = (2 / (channels * self.kernel_size**3)) ** 0.5
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self._taps.shape[-1], channels, self.filters),
-            initializer=keras.initializers.TruncatedNormal(stddev=spread / 0.87962566103423978),
+            initializer=keras.initializers.TruncatedNormal(stddev=stddev / 0.87962566103423978),
         )
 
     def call(self, inputs: Any) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike[str], scratch: str | os.PathLike[str] | None = None) -> Iterator[None]:
-    """Has an OSError that names no file, as one of a write does not, or a scratch file, name this one instead."""
+    """Puts the name of the file into an OSError that has none, as those of writes, or that of a scratch file."""
     try:
         yield
     except OSError as error:

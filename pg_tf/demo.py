@@ -31,7 +31,7 @@ from pg_tf.report import Section, write_report
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Of a demonstration; `pg-tf demo --help` explains them."""
+    """Settings of the demonstration; `pg-tf demo --help` explains them."""
 
     data: Path | None = None
     label: str | None = None
@@ -188,7 +188,7 @@ def _write(
 ) -> None:
     assert test.labels is not None, "load_part refuses data without labels"
     channels = run.config().element_channels()
-    best, *rivals = scores
+    best, *baselines = scores
     shown = inverted[0]
     numbers, coords = shown.molecule.atomic_numbers, shown.molecule.coords
     grid, box = Voxelizer(num_channels=channels.num_channels, sigma=0.4, return_box=True)(
@@ -211,8 +211,8 @@ def _write(
             Section(
                 "What was learned",
                 [
-                    "Errors on molecules that were not trained on. The rivals know the composition at most; what the "
-                    "network has over them it took from the geometry."
+                    "Errors on molecules that were not trained on. The baselines know the composition at most; "
+                    "where the network is better, it has learned from the geometry."
                 ],
                 [["", f"MAE ({settings.unit})", f"MSE ({settings.unit}²)"], *([s.name, s.mae, s.mse] for s in scores)],
                 [
@@ -222,7 +222,7 @@ def _write(
                             run.history(),
                             "mae",
                             unit=settings.unit,
-                            references={rival.name: rival.mae for rival in rivals},
+                            references={baseline.name: baseline.mae for baseline in baselines},
                         ),
                     ),
                     (
@@ -244,7 +244,7 @@ def _write(
             ),
             Section(
                 "Back to atoms",
-                ["Seeds by persistent homology, then gradient descent through the op, on 32^3 grids of sigma 0.4 Å."],
+                ["Seeds by persistent homology, then least squares by Levenberg-Marquardt; 32^3 grids, sigma 0.4 Å."],
                 [_INVERSION_HEADER, *_inversion_rows(inverted)],
                 [
                     (

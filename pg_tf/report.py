@@ -104,7 +104,7 @@ def _figure(figure: go.Figure) -> str:
         full_html=False,
         include_plotlyjs=False,
         default_height=420,
-        # The wheel belongs to the page.
+        # The mouse wheel scrolls the page and does not zoom a figure.
         config={"responsive": True, "displaylogo": False, "scrollZoom": False},
     )
 

@@ -223,7 +223,7 @@ def candidates(seed: int, largest_scaffold: int, rejected: collections.Counter[s
     hydrogens.
 
     Args:
-      seed: of everything random.
+      seed: of the random choices.
       largest_scaffold: at most so many with the same Bemis-Murcko scaffold; acyclic ones are not limited.
       rejected: counts the reasons why others were dropped.
     """

@@ -1,1 +1,1 @@
-"""Does it learn? Recipes, their measured errors, and the tables of docs/results.md."""
+"""How well networks learn from grids: experiments, their measured errors, and the tables of docs/results.md."""

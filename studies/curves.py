@@ -29,9 +29,9 @@ class PowerLaw:
         labels and geometries with errors of their own, end every power law.
         """
         direction = np.array([1.0, -np.log(num_train)])
-        spread = 2 * np.sqrt(direction @ np.array(self.covariance) @ direction)
+        half_width = 2 * np.sqrt(direction @ np.array(self.covariance) @ direction)
         centre = np.log(self.scale) - self.exponent * np.log(num_train)
-        return float(np.exp(centre)), float(np.exp(centre - spread)), float(np.exp(centre + spread))
+        return float(np.exp(centre)), float(np.exp(centre - half_width)), float(np.exp(centre + half_width))
 
 
 def power_law(num_train: Sequence[float], mae: Sequence[float]) -> PowerLaw:

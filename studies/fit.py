@@ -1,4 +1,4 @@
-"""Runs a recipe with a seed and measures it."""
+"""Trains the network of an experiment, and measures it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pg_tf.training import pipeline
 from pg_tf.training.build import build
 from pg_tf.training.callbacks import EpochLines
 from studies import data
-from studies.recipe import Recipe
+from studies.experiment import Experiment
 
 # Random orientations over which predictions are averaged at test time.
 ORIENTATIONS = 8
@@ -29,16 +29,16 @@ _SOME = 1000
 
 
 def run(
-    recipe: Recipe, seed: int, root: Path, weights: Path, write: Callable[[str], Any] = print
+    experiment: Experiment, seed: int, root: Path, weights: Path, write: Callable[[str], Any] = print
 ) -> dict[str, float | int]:
     """Trains and measures.
 
     Args:
-      recipe: what to do.
-      seed: of the split, the weights, the order and the motions.
+      experiment: what to train on what.
+      seed: decides the split, the first weights, the order of the molecules and their random motions.
       root: folder of the data sets.
       weights: folder for the weights of trained networks; those that are there are not trained again.
-      write: takes a line an epoch.
+      write: is called with a line for each epoch.
 
     Returns:
       What `errors` measures on the test set, with predictions averaged over orientations as "rotated_mae" and
@@ -46,39 +46,44 @@ def run(
 
     Raises:
       MissingData: if a data set is not there.
-      ValueError: if the recipe does not fit.
+      ValueError: if the experiment does not fit.
     """
-    train, validation, test = data.split(recipe.source, recipe.num_train, seed, root)
+    train, validation, test = data.split(experiment.source, experiment.num_train, seed, root)
     start = time.monotonic()
-    model = fit(recipe, seed, root, weights, write)
+    model = fit(experiment, seed, root, weights, write)
     seconds = time.monotonic() - start
     return {
-        **errors(predict(model, recipe, test), test),
-        **{f"rotated_{key}": value for key, value in errors(predict(model, recipe, test, ORIENTATIONS), test).items()},
-        "validation_mae": errors(predict(model, recipe, validation), validation)["mae"],
-        "train_mae": errors(predict(model, recipe, train[:_SOME]), train[:_SOME])["mae"],
+        **errors(predict(model, experiment, test), test),
+        **{
+            f"rotated_{key}": value
+            for key, value in errors(predict(model, experiment, test, ORIENTATIONS), test).items()
+        },
+        "validation_mae": errors(predict(model, experiment, validation), validation)["mae"],
+        "train_mae": errors(predict(model, experiment, train[:_SOME]), train[:_SOME])["mae"],
         "parameters": model.count_params(),
         "seconds": seconds,
         "num_test": len(test),
     }
 
 
-def fit(recipe: Recipe, seed: int, root: Path, weights: Path, write: Callable[[str], Any] = print) -> keras.Model:
-    """The trained model of a recipe after its last epoch; it predicts in eV. Arguments as of `run`."""
-    config = dataclasses.replace(recipe.config, seed=seed)
-    train, validation, _ = data.split(recipe.source, recipe.num_train, seed, root)
+def fit(
+    experiment: Experiment, seed: int, root: Path, weights: Path, write: Callable[[str], Any] = print
+) -> keras.Model:
+    """The trained model of an experiment after its last epoch; it predicts in eV. Arguments as of `run`."""
+    config = dataclasses.replace(experiment.config, seed=seed)
+    train, validation, _ = data.split(experiment.source, experiment.num_train, seed, root)
     keras.utils.set_random_seed(seed)
     steps_per_epoch = math.ceil(len(train) / config.batch_size)
     labels = data.labels(train)
     model, _ = build(
         config, label_mean=float(labels.mean()), label_std=float(labels.std()), steps_per_epoch=steps_per_epoch
     )
-    kept = weights / f"{hashlib.sha256(f'{recipe} {seed}'.encode()).hexdigest()[:16]}.weights.h5"
+    kept = weights / f"{hashlib.sha256(f'{experiment} {seed}'.encode()).hexdigest()[:16]}.weights.h5"
     if kept.exists():
         model.load_weights(kept)
         return model
-    if recipe.pretrain is not None:
-        model.set_weights(fit(recipe.pretrain, seed, root, weights, write).get_weights())
+    if experiment.pretrain is not None:
+        model.set_weights(fit(experiment.pretrain, seed, root, weights, write).get_weights())
     model.fit(
         pipeline.training_batches(train, config),
         validation_data=pipeline.batches(validation, config),
@@ -93,10 +98,12 @@ def fit(recipe: Recipe, seed: int, root: Path, weights: Path, write: Callable[[s
     return model
 
 
-def predict(model: keras.Model, recipe: Recipe, molecules: Molecules, orientations: int = 0) -> npt.NDArray[np.float64]:
+def predict(
+    model: keras.Model, experiment: Experiment, molecules: Molecules, orientations: int = 0
+) -> npt.NDArray[np.float64]:
     """Predictions `[B]` in eV: of the molecules as they lie, or averaged over random orientations."""
     passes = [
-        model.predict(pipeline.batches(molecules, recipe.config, motion), verbose=0)[:, 0]
+        model.predict(pipeline.batches(molecules, experiment.config, motion), verbose=0)[:, 0]
         for motion in (range(orientations) if orientations else [None])
     ]
     return np.mean(passes, axis=0, dtype=np.float64)

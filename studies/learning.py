@@ -22,7 +22,7 @@ from typing import Annotated
 import typer
 
 from studies import results
-from studies.rows import ROWS, Rival, Row
+from studies.rows import ROWS, Baseline, Row
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "results.md"
@@ -31,12 +31,12 @@ DOCUMENT = HERE.parent / "docs" / "results.md"
 def main(
     show: Annotated[bool, typer.Option("--list", help="List the rows and how often each was run.")] = False,
     row: Annotated[list[str] | None, typer.Option(help="A row to run; may be repeated.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Run seeds 0 to SEEDS-1, those left out that are there.")] = 1,
-    again: Annotated[
-        bool, typer.Option(help="Also run seeds that are there; the new result replaces the old.")
-    ] = False,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Run seeds 0 to SEEDS-1; those that have a result are left out.")
+    ] = 1,
+    again: Annotated[bool, typer.Option(help="Also run seeds that have a result; the new one replaces it.")] = False,
     render: Annotated[bool, typer.Option(help="Write the tables of docs/results.md from the results.")] = False,
-    data: Annotated[Path, typer.Option(help="Folder of the data sets, see docs/results.md.")] = Path("../shared/data"),
+    data: Annotated[Path, typer.Option(help="Folder of the data sets, see docs/results.md.")] = Path("data"),
     output: Annotated[Path, typer.Option(help="Folder of the results, a JSON-lines file a row.")] = HERE / "results",
     weights: Annotated[Path, typer.Option(help="Folder for the weights of trained networks.")] = Path("runs/studies"),
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of TensorFlow.")] = os.cpu_count() or 1,
@@ -60,16 +60,16 @@ def main(
 def _run(row: Row, seed: int, data: Path, output: Path, weights: Path, threads: int) -> None:
     import tensorflow as tf
 
-    from studies import fit, rivals
+    from studies import baselines, fit
     from studies.data import MissingData
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     print(f"{row.name}, seed {seed}", flush=True)
     try:
-        if isinstance(row, Rival):
-            result = rivals.run(row.rival, row.data, row.num_train, seed, data)
+        if isinstance(row, Baseline):
+            result = baselines.run(row.baseline, row.data, row.num_train, seed, data)
         else:
-            result = fit.run(row.recipe, seed, data, weights, lambda line: print(line, flush=True))
+            result = fit.run(row.experiment, seed, data, weights, lambda line: print(line, flush=True))
     except MissingData as error:
         sys.exit(str(error))
     print(json.dumps(result), flush=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from studies.curves import power_law
-from studies.rows import ROWS, Rival, Row, Trained
+from studies.rows import ROWS, Baseline, Row, Trained
 
 Result = Mapping[str, Any]
 Cell = Callable[[Row, Sequence[Result]], str]
@@ -64,19 +64,19 @@ def table(name: str, folder: Path) -> str:
     return "\n".join(lines) + "\n" + (_law(measured) if name.startswith("curve") else "")
 
 
-def _spread(results: Sequence[Result], key: str) -> str:
+def _mean_and_deviation(results: Sequence[Result], key: str) -> str:
     values = [result[key] for result in results if key in result]
     if not values:
         return ""
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
+    deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{deviation}"
 
 
 def _against(base: Mapping[int, Result]) -> Cell:
     """How much larger the error is than that of the base on the same molecules, seed by seed."""
 
     def cell(row: Row, results: Sequence[Result]) -> str:
-        if isinstance(row, Rival) or row.name == "change-none":
+        if isinstance(row, Baseline) or row.name == "change-none":
             return ""
         larger = [result["mae"] - base[result["seed"]]["mae"] for result in results if result["seed"] in base]
         if not larger:
@@ -87,22 +87,22 @@ def _against(base: Mapping[int, Result]) -> Cell:
 
 
 def _molecules(row: Row) -> int:
-    return row.num_train if isinstance(row, Rival) else row.recipe.num_train
+    return row.num_train if isinstance(row, Baseline) else row.experiment.num_train
 
 
 def _seen(row: Row, results: Sequence[Result]) -> str:
-    return f"{row.recipe.num_train * row.recipe.config.epochs:,}" if isinstance(row, Trained) else ""
+    return f"{row.experiment.num_train * row.experiment.config.epochs:,}" if isinstance(row, Trained) else ""
 
 
 COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("", lambda row, results: row.label),
     ("trained on", lambda row, results: f"{_molecules(row):,}"),
     ("grids seen", _seen),
-    ("MAE", lambda row, results: _spread(results, "mae")),
-    ("MSE", lambda row, results: _spread(results, "mse")),
-    ("MAE, 8 orientations", lambda row, results: _spread(results, "rotated_mae")),
-    ("MSE, 8 orientations", lambda row, results: _spread(results, "rotated_mse")),
-    ("training MAE", lambda row, results: _spread(results, "train_mae")),
+    ("MAE", lambda row, results: _mean_and_deviation(results, "mae")),
+    ("MSE", lambda row, results: _mean_and_deviation(results, "mse")),
+    ("MAE, 8 orientations", lambda row, results: _mean_and_deviation(results, "rotated_mae")),
+    ("MSE, 8 orientations", lambda row, results: _mean_and_deviation(results, "rotated_mse")),
+    ("training MAE", lambda row, results: _mean_and_deviation(results, "train_mae")),
     ("weights", lambda row, results: f"{results[0]['parameters']:,}" if "parameters" in results[0] else ""),
     ("seeds", lambda row, results: str(len(results))),
     ("row", lambda row, results: f"`{row.name}`"),

@@ -1,12 +1,12 @@
-"""The rows of docs/results.md, declared."""
+"""The rows of docs/results.md: what is trained for each, and what it is compared with."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
-from pg_tf.training import ISOTROPIC, PAPER, Config
-from studies.recipe import Recipe
+from pg_tf.training import ISOTROPIC, Config
+from studies.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,31 +14,31 @@ class Trained:
     """A row that trains a network.
 
     Attributes:
-      name: by which the command knows it.
-      table: where it is shown.
-      label: what it says there.
-      recipe: what is run.
+      name: of the row, for `--row`, and of the file with its results.
+      table: in which it stands.
+      label: its first cell.
+      experiment: what is trained.
     """
 
     name: str
     table: str
     label: str
-    recipe: Recipe
+    experiment: Experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Rival:
-    """A row of a rival without grids, see `studies.rivals`."""
+class Baseline:
+    """A row of a baseline: see `studies.baselines`."""
 
     name: str
     table: str
     label: str
-    rival: str
+    baseline: str
     data: str
     num_train: int
 
 
-Row = Trained | Rival
+Row = Trained | Baseline
 
 _TRAINING: dict[str, Any] = {
     "channels": ISOTROPIC.channels,
@@ -51,11 +51,10 @@ _TRAINING: dict[str, Any] = {
     "batch_size": 64,
 }
 
-# The splits are those of `studies.data`; the setting stays what it was when weights were kept under the recipe's name.
-SMALL = Recipe("qm9", 10000, dataclasses.replace(ISOTROPIC, splits=PAPER.splits))
+SMALL = Experiment("qm9", 10000, ISOTROPIC)
 
 # What `pg-tf demo` trains.
-DEMO = Recipe(
+DEMO = Experiment(
     "qm9",
     10000,
     Config(
@@ -93,7 +92,7 @@ def _change(name: str, label: str, **changes: Any) -> Trained:
     return Trained(f"change-{name}", "changes", label, BASE.replace(**changes))
 
 
-def _curve(source: str, base: Recipe, sizes: tuple[int, ...], passes: int) -> tuple[Trained, ...]:
+def _curve(source: str, base: Experiment, sizes: tuple[int, ...], passes: int) -> tuple[Trained, ...]:
     """Trainings of equal cost: the fewer molecules, the more often each is seen."""
     return tuple(
         Trained(
@@ -107,14 +106,14 @@ def _curve(source: str, base: Recipe, sizes: tuple[int, ...], passes: int) -> tu
 
 
 ROWS: tuple[Row, ...] = (
-    Rival("qm9-mean", "qm9", "mean of the training set", "mean", "qm9", 10000),
-    Rival("qm9-composition", "qm9", "linear fit on element counts", "composition", "qm9", 10000),
-    Rival("qm9-soap", "qm9", "kernel ridge on SOAP", "soap", "qm9", 10000),
+    Baseline("qm9-mean", "qm9", "mean of the training set", "mean", "qm9", 10000),
+    Baseline("qm9-composition", "qm9", "linear fit on element counts", "composition", "qm9", 10000),
+    Baseline("qm9-soap", "qm9", "kernel ridge on SOAP", "soap", "qm9", 10000),
     Trained("qm9-demo", "qm9", "ResNet-10 of the demonstration", DEMO),
     Trained("qm9-small", "qm9", "small isotropic network", SMALL),
-    Rival("pcqm4mv2-mean", "pcqm4mv2", "mean of the training set", "mean", "pcqm4mv2", 1190),
-    Rival("pcqm4mv2-composition", "pcqm4mv2", "linear fit on element counts", "composition", "pcqm4mv2", 1190),
-    Rival("pcqm4mv2-soap", "pcqm4mv2", "kernel ridge on SOAP", "soap", "pcqm4mv2", 1190),
+    Baseline("pcqm4mv2-mean", "pcqm4mv2", "mean of the training set", "mean", "pcqm4mv2", 1190),
+    Baseline("pcqm4mv2-composition", "pcqm4mv2", "linear fit on element counts", "composition", "pcqm4mv2", 1190),
+    Baseline("pcqm4mv2-soap", "pcqm4mv2", "kernel ridge on SOAP", "soap", "pcqm4mv2", 1190),
     Trained("pcqm4mv2-small", "pcqm4mv2", "small isotropic network", PCQM4MV2),
     Trained(
         "pcqm4mv2-from-qm9",
@@ -131,9 +130,9 @@ ROWS: tuple[Row, ...] = (
         "the same, pre-activation, SiLU, absolute error as the loss",
         _SEARCH_COARSE.replace(loss="mae", network={"preactivation": True, "hidden_activation": "silu"}),
     ),
-    Rival("changes-mean", "changes", "mean of the training set", "mean", "qm9", 1000),
-    Rival("changes-composition", "changes", "linear fit on element counts", "composition", "qm9", 1000),
-    Rival("changes-soap", "changes", "kernel ridge on SOAP", "soap", "qm9", 1000),
+    Baseline("changes-mean", "changes", "mean of the training set", "mean", "qm9", 1000),
+    Baseline("changes-composition", "changes", "linear fit on element counts", "composition", "qm9", 1000),
+    Baseline("changes-soap", "changes", "kernel ridge on SOAP", "soap", "qm9", 1000),
     _change("none", "base: 12^3 voxels of 0.85 Å, sigma 0.5 Å, an element a channel, width 32"),
     _change("not-isotropic", "ordinary kernels", network={"isotropic": False}),
     _change(

@@ -1,10 +1,11 @@
-"""Programs in processes of their own, which talk to each other."""
+"""The command pg-tf, and programs in processes of their own, which talk to each other."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import time
 from pathlib import Path
 
 PG_TF = (sys.executable, str(Path(__file__).parents[1] / "scripts" / "pg-tf"))
+COMMAND = runpy.run_path(PG_TF[1])
+app = COMMAND["app"]
+"""The command, for `typer.testing.CliRunner`."""
 
 # Generous: TensorFlow alone takes many seconds to start on a loaded machine.
 PATIENCE = 240.0

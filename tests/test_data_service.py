@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from processes import PATIENCE, PG_TF, Program
+from processes import PATIENCE, PG_TF, Program, app
 from sdf_files import write_sdf
 from typer.testing import CliRunner
 
 import pg_tf
 from pg_tf import data_service
-from pg_tf.cli import app
 from pg_tf.datasets import Molecules, load_sample
 
 pytestmark = pytest.mark.slow

@@ -1,10 +1,10 @@
 """The demonstration on a small scale, from the command line to the report, and what it says of unusable data."""
 
 import pytest
+from processes import app
 from sdf_files import write_sdf
 from typer.testing import CliRunner
 
-from pg_tf.cli import app
 from pg_tf.datasets import load_sample
 
 

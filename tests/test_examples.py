@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from processes import app
 
-from pg_tf.cli import app
 from pg_tf.distribution import Cluster
 from pg_tf.layers import AtomEmbedding
 

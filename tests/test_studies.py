@@ -1,4 +1,4 @@
-"""The learning studies: fits of curves, tables from results, a recipe from molecules to errors."""
+"""The learning studies: fits of curves, tables from results, an experiment from molecules to errors."""
 
 import dataclasses
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies import data, fit, results, rivals
+from studies import baselines, data, fit, results
 from studies.curves import power_law
-from studies.recipe import Recipe
-from studies.rows import BASE, ROWS, Rival, Trained
+from studies.experiment import Experiment
+from studies.rows import BASE, ROWS, Baseline, Trained
 
 NOWHERE = Path("no such folder")
 
@@ -49,9 +49,9 @@ def test_rows_have_names_of_their_own() -> None:
 def test_changes_differ_from_the_base_in_one_thing_or_say_so() -> None:
     for row in ROWS:
         if isinstance(row, Trained) and row.table == "changes":
-            settings, base = dataclasses.asdict(row.recipe.config), dataclasses.asdict(BASE.config)
+            settings, base = dataclasses.asdict(row.experiment.config), dataclasses.asdict(BASE.config)
             assert row.name == "change-none" or settings != base
-            assert row.recipe.num_train == BASE.num_train
+            assert row.experiment.num_train == BASE.num_train
 
 
 def test_result_is_read_back_the_last_of_a_seed(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_result_is_read_back_the_last_of_a_seed(tmp_path: Path) -> None:
 
 
 def test_table_has_mean_and_spread_of_the_seeds(tmp_path: Path) -> None:
-    row = next(row for row in ROWS if isinstance(row, Rival))
+    row = next(row for row in ROWS if isinstance(row, Baseline))
     results.append(tmp_path, row.name, 0, {"mae": 0.4, "mse": 0.2})
     results.append(tmp_path, row.name, 1, {"mae": 0.6, "mse": 0.2})
     table = results.table(row.table, tmp_path)
@@ -118,7 +118,7 @@ def test_missing_data_are_named() -> None:
 
 
 def test_linear_fit_on_composition_beats_the_mean() -> None:
-    scores = {name: rivals.run(name, "sample", 1000, 0, NOWHERE)["mae"] for name in ("mean", "composition")}
+    scores = {name: baselines.run(name, "sample", 1000, 0, NOWHERE)["mae"] for name in ("mean", "composition")}
     assert scores["composition"] < 0.8 * scores["mean"]
 
 
@@ -131,6 +131,6 @@ def test_recipe_runs_and_its_weights_are_kept(tmp_path: Path) -> None:
     again = fit.run(TINY, 0, NOWHERE, tmp_path, lines.append)
     assert len(lines) == TINY.config.epochs  # not trained again
     assert again["mae"] == pytest.approx(first["mae"])
-    tuned: Recipe = TINY.replace(learning_rate=1e-9, num_train=32, grid_size=10, box=15.0, pretrain=TINY)
+    tuned: Experiment = TINY.replace(learning_rate=1e-9, num_train=32, grid_size=10, box=15.0, pretrain=TINY)
     fit.run(tuned, 0, NOWHERE, tmp_path, lines.append)
     assert len(lines) == 2 * TINY.config.epochs  # the second half is the tuning

@@ -1,17 +1,20 @@
-"""The subcommands of `pg-tf`, one a module: each reads its options and calls one function of the package.
+"""The subcommands of `pg-tf`, one a module: its `app` reads the options and calls one function of the package.
 
-What a command runs is imported inside it, so that it does not load what only the others need.
+`scripts/pg-tf` imports only the module of the subcommand that is run. What a command calls is imported inside it, so
+that `--help` and mistyped options are answered sooner.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from typing import Annotated, Any
 
 import tensorflow as tf
 import typer
@@ -60,3 +63,33 @@ def _what_was_refused(error: tf.errors.OpError) -> str:
     """The message of the op that failed, in one line."""
     lines = _GRAPH.sub("", error.message).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def option(name: str, kind: Any, default: Any, *flags: str, **how: Any) -> inspect.Parameter:
+    """An option for `with_options`.
+
+    Args:
+      name: of the argument that it becomes.
+      kind: its type.
+      default: `...` where it must be given.
+      flags: as it is written, where that does not follow from the name.
+      how: more arguments of `typer.Option`.
+    """
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=Annotated[kind, typer.Option(*flags, **how)],
+        default=inspect.Parameter.empty if default is ... else default,
+    )
+
+
+def with_options(function: Callable[..., None], options: Sequence[inspect.Parameter]) -> Callable[..., None]:
+    """The function as Typer is to see it: with these options in place of its `**` argument."""
+    own = [
+        parameter
+        for parameter in inspect.signature(function, eval_str=True).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    function.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *options]}
+    return function

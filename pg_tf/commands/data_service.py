@@ -8,21 +8,25 @@ import typer
 
 from pg_tf.commands import errors_of
 
-app = typer.Typer(help="Make grids on other machines: one dispatcher, any number of workers.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make grids on other machines: one dispatcher, any number of workers.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @app.command()
 def dispatcher(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="To listen at; 0 for any free one.")] = 5050,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 for any free one.")] = 5050,
     work_dir: Annotated[
         str | None,
-        typer.Option(help="Folder of the journal, with which a restarted dispatcher goes on; memory only if left out."),
+        typer.Option(help="Folder of a journal, from which a restarted dispatcher continues; no journal if left out."),
     ] = None,
     worker_timeout: Annotated[
-        float, typer.Option(min=1.0, help="Seconds of silence after which a worker counts as lost.")
+        float, typer.Option(min=1.0, help="Seconds without a sign of life after which a worker counts as lost.")
     ] = 60.0,
 ) -> None:
-    """Hands out the work, until SIGTERM or SIGINT. One for all workers and trainings."""
+    """Hands out the work, until SIGTERM or SIGINT. One dispatcher serves all workers and trainings."""
     with errors_of("data-service dispatcher"):
         from pg_tf import data_service
 
@@ -36,14 +40,16 @@ def dispatcher(
 @app.command()
 def worker(
     dispatcher: Annotated[str, typer.Option(help="HOST:PORT of the dispatcher.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="To listen at; 0 for any free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 for any free one.")] = 0,
     host: Annotated[
         str | None,
-        typer.Option(help="Under which trainings reach this machine; the number the dispatcher sees if left out."),
+        typer.Option(
+            help="Name or IP address of this machine for trainings; if left out, the address the dispatcher sees."
+        ),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the dispatcher.")] = 60.0,
 ) -> None:
-    """Makes grids, until SIGTERM or SIGINT. Start one a machine: it uses all cores."""
+    """Makes grids, until SIGTERM or SIGINT. Start one on each machine: it uses all cores."""
     with errors_of("data-service worker"):
         from pg_tf import data_service
 

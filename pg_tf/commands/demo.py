@@ -9,7 +9,10 @@ import typer
 
 from pg_tf.commands import errors_of
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def demo(
     data: Annotated[
         Path | None,
@@ -22,7 +25,7 @@ def demo(
     width: Annotated[int, typer.Option(min=1, help="Channels of the network's first stage.")] = 16,
     grid_size: Annotated[int, typer.Option(min=16, help="Voxels along each side.")] = 24,
     sigma: Annotated[float, typer.Option(min=0.01, help="Standard deviation of an atom's Gaussian, Å.")] = 0.4,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed: first weights, order of the molecules, rotations.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for the report and the model.")] = Path("runs/demo"),
 ) -> None:
     """Trains a 3D-ResNet on grids made on the fly, turns grids back into atoms, and writes a report."""

@@ -9,13 +9,16 @@ import typer
 
 from pg_tf.commands import errors_of
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def evaluate(
     model: Annotated[Path, typer.Option(help="Folder of a run of `pg-tf train`.")],
-    rotations: Annotated[int, typer.Option(min=0, help="Averages over so many orientations of each molecule.")] = 0,
-    train: Annotated[bool, typer.Option("--train", help="Measures the training molecules too.")] = False,
+    rotations: Annotated[int, typer.Option(min=0, help="Average over this many orientations of each molecule.")] = 0,
+    train: Annotated[bool, typer.Option("--train", help="Measure the training molecules too.")] = False,
 ) -> None:
-    """Measures a trained model beside rivals that know no geometry; writes evaluation.json into the run."""
+    """Measures a trained model beside baselines that know no geometry; writes evaluation.json into the run."""
     with errors_of("evaluate"):
         from rich.console import Console
         from rich.table import Table

@@ -9,14 +9,17 @@ import typer
 
 from pg_tf.commands import errors_of
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def predict(
     molecules: Annotated[
         Path, typer.Argument(help="A file: .sdf, .csv with a column 'smiles', .smi, .xyz, .npz; also .gz and .bz2.")
     ],
     model: Annotated[Path, typer.Option(help="Folder of a run of `pg-tf train`.")],
     output: Annotated[Path, typer.Option(help="The CSV table to write: name, prediction, note.")],
-    rotations: Annotated[int, typer.Option(min=0, help="Averages over so many orientations of each molecule.")] = 0,
+    rotations: Annotated[int, typer.Option(min=0, help="Average over this many orientations of each molecule.")] = 0,
 ) -> None:
     """Predicts the property of molecules; those that cannot be predicted get a row that says why."""
     with errors_of("predict"):

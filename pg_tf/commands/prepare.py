@@ -2,149 +2,114 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pg_tf.commands import errors_of
+from pg_tf.commands import errors_of, option, with_options
 
 if TYPE_CHECKING:
-    from pg_tf.datasets.readers import Recipe
+    from pg_tf.datasets.readers import Reader
 
 app = typer.Typer(
-    help="Molecules from files, as shards that a training reads fast. Killed at any moment, the same command goes on.",
+    help="Turns files of molecules into shards for training. Killed at any moment, the same command goes on.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
-Files = Annotated[list[Path], typer.Argument(help="In the order in which their molecules are numbered.")]
-Root = Annotated[Path, typer.Option(help="Folder for the shards.")]
-Label = Annotated[str | None, typer.Option(help="Property, column or array with the labels; none if left out.")]
-Unit = Annotated[
-    str, typer.Option(help="Of the labels. meV, hartree, kcal/mol, kJ/mol, cm-1 become eV; 'none': no energy.")
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad record or odd label.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if left out.")]
-PerShard = Annotated[int | None, typer.Option(min=1, help="Records of the source that make one shard.")]
+
+_FILES = inspect.Parameter(
+    "files",
+    inspect.Parameter.KEYWORD_ONLY,
+    annotation=Annotated[list[Path], typer.Argument(help="Files to read; molecules are numbered in this order.")],
+)
+_ROOT = option("root", Path, ..., help="Folder for the shards.")
+_LABEL = option("label", str | None, None, help="Property, column or array with the labels; no labels if left out.")
+_UNIT = option(
+    *("unit", str, "eV"),
+    help="Unit of the labels: meV, hartree, kcal/mol, kJ/mol, cm-1 become eV; 'none': no energies.",
+)
+_ALL = (
+    option("strict", bool, False, "--strict", help="Stop at the first bad record or odd label."),
+    option("workers", int | None, None, min=1, help="Worker processes; one for each core if left out."),
+    option("records_per_shard", int | None, None, min=1, help="Records of the source that make one shard."),
+)
+
+# By the name of the function in `pg_tf.datasets.readers`: the help, and that function's arguments as options.
+_FORMATS: dict[str, tuple[str, tuple[inspect.Parameter, ...]]] = {
+    "pcqm4mv2": (
+        "PCQM4Mv2: 3.4 million molecules with DFT geometry and HOMO-LUMO gap.",
+        (
+            option(
+                "root",
+                Path,
+                ...,
+                help="Folder with OGB's files, or to download them to. Shards go to `shards` in it.",
+            ),
+            option("download", bool, True, help="Download missing files by the package ogb."),
+            option(
+                *("validation", bool, False, "--validation"),
+                help="Also the official validation set, with conformers by RDKit.",
+            ),
+        ),
+    ),
+    "sdf": ("SDF files with geometries, also .gz, .bz2 and tar.", (_FILES, _ROOT, _LABEL, _UNIT)),
+    "smiles": (
+        "Tables of SMILES (.csv, .smi, also .gz): geometries by RDKit.",
+        (
+            _FILES,
+            _ROOT,
+            option(
+                "label",
+                str | None,
+                None,
+                help="Column with the labels; 'xtb' computes the GFN2-xTB gap, a second each.",
+            ),
+            _UNIT,
+            option("smiles_column", str, "smiles", "--column", help="Column with the SMILES."),
+            option("seed", int, 0, min=0, max=2**31 - 1, help="Random seed of the conformers."),
+        ),
+    ),
+    "xyz": ("XYZ and extended XYZ files, one molecule a frame.", (_FILES, _ROOT, _LABEL, _UNIT)),
+    "qm9": (
+        "QM9: dsgdb9nsd.xyz.tar.bz2 as published, or an .npz of it.",
+        (_FILES, _ROOT, option("label", str, "gap", help="Property of QM9; energies become eV.")),
+    ),
+    "npz": ("Flat arrays in .npz files: z, pos, offsets, or Z, R, N.", (_FILES, _ROOT, _LABEL, _UNIT)),
+}
 
 
-@app.command()
-def pcqm4mv2(
-    root: Annotated[Path, typer.Option(help="Folder with OGB's files, or for them; the shards go to its `shards`.")],
-    download: Annotated[bool, typer.Option(help="Download through ogb what is missing.")] = True,
-    validation: Annotated[
-        bool, typer.Option("--validation", help="Also the official validation set, with conformers by RDKit.")
-    ] = False,
-    strict: Strict = False,
-    workers: Workers = None,
-    records_per_shard: PerShard = None,
-) -> None:
-    """PCQM4Mv2: 3.4 million molecules with DFT geometry and HOMO-LUMO gap."""
-    with errors_of("prepare"):
-        from pg_tf.datasets.readers import pcqm4mv2 as recipe
+def _command(format: str, options: Sequence[inspect.Parameter]) -> Callable[..., None]:
+    """The subcommand of a format."""
 
-        found = recipe(root, download=download, validation=validation)
-        _run(found, root / "shards", strict, workers, records_per_shard)
+    def command(**given: Any) -> None:
+        with errors_of("prepare"):
+            from pg_tf.datasets import readers
 
+            root, how = given.pop("root"), {option.name: given.pop(option.name) for option in _ALL}
+            if "unit" in given and not given["label"]:
+                given["unit"] = ""
+            if format == "pcqm4mv2":
+                _run(readers.pcqm4mv2(root, **given), root / "shards", **how)
+            else:
+                _run(getattr(readers, format)(**given), root, **how)
 
-@app.command()
-def sdf(
-    files: Files,
-    root: Root,
-    label: Label = None,
-    unit: Unit = "eV",
-    strict: Strict = False,
-    workers: Workers = None,
-    records_per_shard: PerShard = None,
-) -> None:
-    """SDF files with geometries, also .gz, .bz2 and tar."""
-    with errors_of("prepare"):
-        from pg_tf.datasets.readers import sdf as recipe
-
-        _run(recipe(files, label, unit if label else ""), root, strict, workers, records_per_shard)
+    return with_options(command, [*options, *_ALL])
 
 
-@app.command()
-def smiles(
-    files: Files,
-    root: Root,
-    label: Annotated[str | None, typer.Option(help="Column; 'xtb' computes the GFN2-xTB gap, a second each.")] = None,
-    unit: Unit = "eV",
-    column: Annotated[str, typer.Option(help="With the SMILES.")] = "smiles",
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the conformers.")] = 0,
-    strict: Strict = False,
-    workers: Workers = None,
-    records_per_shard: PerShard = None,
-) -> None:
-    """Tables of SMILES (.csv, .smi, also .gz): geometries by RDKit."""
-    with errors_of("prepare"):
-        from pg_tf.datasets.readers import smiles as recipe
-
-        _run(
-            recipe(files, label, unit if label else "", column, seed),
-            root,
-            strict,
-            workers,
-            records_per_shard,
-        )
+for _format, (_help, _options) in _FORMATS.items():
+    app.command(_format, help=_help)(_command(_format, _options))
 
 
-@app.command()
-def xyz(
-    files: Files,
-    root: Root,
-    label: Label = None,
-    unit: Unit = "eV",
-    strict: Strict = False,
-    workers: Workers = None,
-    records_per_shard: PerShard = None,
-) -> None:
-    """XYZ and extended XYZ files, one molecule a frame."""
-    with errors_of("prepare"):
-        from pg_tf.datasets.readers import xyz as recipe
-
-        _run(recipe(files, label, unit if label else ""), root, strict, workers, records_per_shard)
-
-
-@app.command()
-def qm9(
-    files: Files,
-    root: Root,
-    label: Annotated[str, typer.Option(help="Property of QM9; energies become eV.")] = "gap",
-    strict: Strict = False,
-    workers: Workers = None,
-    records_per_shard: PerShard = None,
-) -> None:
-    """QM9: dsgdb9nsd.xyz.tar.bz2 as published, or an .npz of it."""
-    with errors_of("prepare"):
-        from pg_tf.datasets.readers import qm9 as recipe
-
-        _run(recipe(files, label), root, strict, workers, records_per_shard)
-
-
-@app.command()
-def npz(
-    files: Files,
-    root: Root,
-    label: Label = None,
-    unit: Unit = "eV",
-    strict: Strict = False,
-    workers: Workers = None,
-    records_per_shard: PerShard = None,
-) -> None:
-    """Flat arrays in .npz files: z, pos, offsets, or Z, R, N."""
-    with errors_of("prepare"):
-        from pg_tf.datasets.readers import npz as recipe
-
-        _run(recipe(files, label, unit if label else ""), root, strict, workers, records_per_shard)
-
-
-def _run(recipe: Recipe, root: Path, strict: bool, workers: int | None, records_per_shard: int | None) -> None:
+def _run(reader: Reader, root: Path, strict: bool, workers: int | None, records_per_shard: int | None) -> None:
     from rich.console import Console
 
     from pg_tf.datasets.prepare import prepare
 
-    manifest = prepare(recipe, root, strict=strict, workers=workers, records_per_shard=records_per_shard, progress=True)
+    manifest = prepare(reader, root, strict=strict, workers=workers, records_per_shard=records_per_shard, progress=True)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     size = sum(shard.bytes for shard in manifest.shards)
     console.print(

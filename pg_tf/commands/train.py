@@ -7,24 +7,38 @@ import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
-from pg_tf.commands import errors_of
-from pg_tf.training.config import RECIPES, Config
+from pg_tf.commands import errors_of, option, with_options
+from pg_tf.training.config import RECIPES, SETTINGS, Config
+
+app = typer.Typer(add_completion=False)
+
+# Headings of `--help`, by the first setting below each.
+_PANELS = {"data": "Data", "channels": "Grids", "depth": "Network", "loss": "Optimisation", "seed": "Chance"}
+
+# What an option with the value "none" stands for: None itself means that the option was not given.
+_NONE = object()
 
 
-def _train(
+def train(
     recipe: Annotated[str, typer.Option(help=f"Where the settings come from: {', '.join(RECIPES)}.")] = "paper",
     config: Annotated[Path | None, typer.Option(help="A JSON file with settings that differ from the recipe.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE if left out.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Starts anew where a run is in the folder.")] = False,
-    checkpoint_steps: Annotated[int | None, typer.Option(min=1, help="Checkpoints after so many steps.")] = None,
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Checkpoints at least so often.")] = 10.0,
-    tensorboard: Annotated[bool | None, typer.Option(help="Logs for TensorBoard; if installed, by default.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove a run that is in the folder, and start anew.")
+    ] = False,
+    checkpoint_steps: Annotated[int | None, typer.Option(min=1, help="Steps between two checkpoints.")] = None,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between two checkpoints.")] = 10.0,
+    tensorboard: Annotated[
+        bool | None, typer.Option(help="Logs for TensorBoard; by default if it is installed.")
+    ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="mirrored: all accelerators here; multi-worker: of all machines in TF_CONFIG.")
+        str | None,
+        typer.Option(help="mirrored: all accelerators here; multi-worker: of all machines in TF_CONFIG."),
     ] = None,
     data_service: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Dispatcher of the data service that makes the grids.")
@@ -40,7 +54,7 @@ def _train(
         from pg_tf import training
 
         training.train(
-            _config(recipe, config, {name: value for name, value in settings.items() if value is not None}),
+            config_of(recipe, config, {name: value for name, value in settings.items() if value is not None}),
             output or Path("runs") / (config.stem if config else recipe),
             overwrite=overwrite,
             checkpoint_steps=checkpoint_steps,
@@ -52,7 +66,8 @@ def _train(
         )
 
 
-def _config(recipe: str, path: Path | None, settings: dict[str, Any]) -> Config:
+def config_of(recipe: str, path: Path | None, settings: dict[str, Any]) -> Config:
+    """The recipe of that name, with what differs in a file, and then what was given as options."""
     if recipe not in RECIPES:
         raise ValueError(f"--recipe: must be one of {', '.join(RECIPES)}, got {recipe!r}")
     base = Config.load(path, RECIPES[recipe]) if path else RECIPES[recipe]
@@ -60,13 +75,6 @@ def _config(recipe: str, path: Path | None, settings: dict[str, Any]) -> Config:
         settings["network"] = {**base.network, **dict(map(_named_value, settings["network"]))}
     changes: dict[str, Any] = {name: None if value is _NONE else value for name, value in settings.items()}
     return dataclasses.replace(base, **changes)
-
-
-# Headings of `--help`, by the first setting below each.
-_PANELS = {"data": "Data", "channels": "Grids", "depth": "Network", "loss": "Optimisation", "seed": "Chance"}
-
-# Of an option with the value "none": None itself means that the option was not given.
-_NONE = object()
 
 
 def _named_value(text: str) -> tuple[str, Any]:
@@ -79,40 +87,47 @@ def _named_value(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _or_none(kind: type) -> Callable[[str], Any]:
-    def parsed(text: str) -> Any:
-        return _NONE if text.lower() == "none" else kind(text)
-
-    return parsed
-
-
 def _symbols(text: str) -> tuple[str, ...]:
     return tuple(symbol.strip() for symbol in text.split(",") if symbol.strip() and text.lower() != "none")
 
 
-def _option(field: dataclasses.Field[Any], kind: Any, panel: str) -> inspect.Parameter:
-    defaults = {name: getattr(config, field.name) for name, config in RECIPES.items()}
-    shown = ", ".join(f"{name} {_shown(value)}" for name, value in defaults.items())
-    if len(set(map(str, defaults.values()))) == 1:
-        shown = _shown(defaults["paper"])
-    flag = f"--{field.name.replace('_', '-')}"
-    help = f"{field.metadata['help']} ({shown})"
-    kinds = set(getattr(kind, "__args__", ())) or {kind}
-    annotation: Any
-    if field.name == "network":
-        option = typer.Option(flag, help=help, metavar="NAME=VALUE", rich_help_panel=panel)
-        annotation = Annotated[list[str] | None, option]
-    elif field.name == "channels":
-        option = typer.Option(flag, help=help, metavar="C,N,O,...", parser=_symbols, rich_help_panel=panel)
-        annotation = Annotated[Any, option]
-    elif type(None) in kinds and bool not in kinds:
-        plain = next(iter(kinds - {type(None)}))
-        name = f"<{plain.__name__}>|none"
-        option = typer.Option(flag, help=help, metavar=name, parser=_or_none(plain), rich_help_panel=panel)
-        annotation = Annotated[Any, option]
-    else:
-        annotation = Annotated[kind | None, typer.Option(help=help, rich_help_panel=panel)]
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+def _or_none(kind: type) -> Callable[[str], Any]:
+    return lambda text: _NONE if text.lower() == "none" else kind(text)
+
+
+def _options() -> list[inspect.Parameter]:
+    """An option for each setting, under the headings of `_PANELS`."""
+    options, panel = [], ""
+    for name, setting in SETTINGS.items():
+        panel = _PANELS.get(name, panel)
+        kind, how = _kind(name, setting)
+        help = f"{setting.description} ({_defaults(name)})"
+        # A bool gets the flags --NAME and --no-NAME, which Typer spells itself.
+        flags = [f"--{name.replace('_', '-')}"] if how else []
+        options.append(option(name, kind, None, *flags, help=help, rich_help_panel=panel, **how))
+    return options
+
+
+def _kind(name: str, setting: FieldInfo) -> tuple[Any, dict[str, Any]]:
+    """The type of an option, where None says that it was not given, and what else Typer has to know of it."""
+    if name == "network":
+        return list[str] | None, {"metavar": "NAME=VALUE"}
+    if name == "channels":
+        return Any, {"metavar": "C,N,O,...", "parser": _symbols}
+    if get_origin(setting.annotation) is Literal:  # its values are checked with the other settings
+        return type(get_args(setting.annotation)[0]) | None, {}
+    kind, *none = get_args(setting.annotation) or (setting.annotation,)
+    if none and kind is not bool:
+        return Any, {"metavar": f"<{kind.__name__}>|none", "parser": _or_none(kind)}
+    return kind | None, {}
+
+
+def _defaults(name: str) -> str:
+    """The value of a setting in each recipe; only once where all have the same."""
+    shown = {recipe: _shown(getattr(config, name)) for recipe, config in RECIPES.items()}
+    if len(set(shown.values())) == 1:
+        return shown["paper"]
+    return ", ".join(f"{recipe} {value}" for recipe, value in shown.items())
 
 
 def _shown(value: Any) -> str:
@@ -123,18 +138,4 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Puts an option for each setting in place of `**settings`."""
-    kinds = get_type_hints(Config)
-    signature = inspect.signature(function, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    options, panel = [], ""
-    for field in dataclasses.fields(Config):
-        panel = _PANELS.get(field.name, panel)
-        options.append(_option(field, kinds[field.name], panel))
-    function.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
-    function.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
-    return function
-
-
-train = _with_options(_train)
+app.command()(with_options(train, _options()))

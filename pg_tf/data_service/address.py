@@ -9,7 +9,7 @@ import time
 DEFAULT_PORT = 5050
 
 PROTOCOL = "grpc"
-"""Of TensorFlow's open-source builds the only one."""
+"""The only protocol of the tf.data service in TensorFlow's open-source builds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Address:
     """Where a dispatcher listens.
 
     Attributes:
-      host: name or number; an IPv6 number without its brackets.
+      host: name or IP address; an IPv6 address without its brackets.
       port: 1 to 65535.
     """
 
@@ -48,17 +48,17 @@ class Address:
 def wait_for_dispatcher(address: Address, timeout: float) -> str:
     """Waits until something listens at an address.
 
-    TensorFlow itself would try for ever, or for an hour, without a word.
+    TensorFlow itself would try for an hour or for ever, and say nothing.
 
     Args:
       address: of the dispatcher.
       timeout: seconds.
 
     Returns:
-      The number (IP) of this machine as the dispatcher sees it.
+      The IP address of this machine, as the dispatcher sees it.
 
     Raises:
-      ConnectionError: if nothing did within the time.
+      ConnectionError: if nothing listens there within the time.
     """
     deadline = time.monotonic() + timeout
     while True:

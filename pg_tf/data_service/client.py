@@ -124,9 +124,9 @@ def check(address: Address, timeout: float) -> None:
 
 @contextlib.contextmanager
 def watched(address: str, write: Callable[[str], Any] = print, every: float = 30.0) -> Iterator[None]:
-    """Says while it lasts when a dispatcher stops answering, and when it answers again.
+    """While the block runs, reports when a dispatcher stops answering and when it answers again.
 
-    TensorFlow waits for it without a word, and goes on when one with the same journal is back.
+    TensorFlow waits for it silently, and goes on when a dispatcher with the same journal is back.
 
     Args:
       address: "host:port" of the dispatcher.

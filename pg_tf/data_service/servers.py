@@ -45,7 +45,7 @@ def dispatcher(port: int = DEFAULT_PORT, work_dir: Path | str | None = None, *, 
                 work_dir=None if work_dir is None else str(work_dir),
                 fault_tolerant_mode=work_dir is not None,
                 worker_timeout_ms=round(1000 * worker_timeout),
-                # Looked for as often as that, or a lost worker would be found minutes late.
+                # How often TensorFlow looks for lost workers: by its default it finds them minutes late.
                 job_gc_check_interval_ms=round(1000 * min(worker_timeout, 10.0)),
             )
         )
@@ -63,8 +63,8 @@ def worker(
     Args:
       dispatcher_address: "host:port".
       port: to listen at, on all interfaces; 0 for any free one.
-      host: name or number under which trainings reach this machine. None is the number by which it reaches the
-        dispatcher, right unless there is a translation of addresses between them.
+      host: name or IP address under which trainings reach this machine. None is the address by which it reaches the
+        dispatcher, which is right unless addresses are translated (NAT) between them.
       timeout: seconds to wait for the dispatcher: workers may be started before it.
 
     Returns:

@@ -6,19 +6,19 @@ from pg_tf.datasets.read import read_molecules, read_sdf, read_smiles_csv
 from pg_tf.datasets.sample import load_sample
 from pg_tf.datasets.source import Source
 from pg_tf.datasets.stored import Shards
-from pg_tf.datasets.variety import Variety, variety
+from pg_tf.datasets.summary import Summary, summarize
 
 __all__ = [
     "MissingPart",
     "Molecules",
     "Shards",
     "Source",
-    "Variety",
+    "Summary",
     "concatenate",
     "load",
     "load_sample",
     "read_molecules",
     "read_sdf",
     "read_smiles_csv",
-    "variety",
+    "summarize",
 ]

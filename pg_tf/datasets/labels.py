@@ -1,4 +1,4 @@
-"""Labels that cannot be what they are said to be."""
+"""Finds labels that cannot be right, such as gaps in another unit."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from pg_tf.datasets.source import Source
 from pg_tf.datasets.splits import PAPER, official_name, random_part
 from pg_tf.datasets.stored import Shards
 
-# In memory an atom is its columns, twice, and once more as a point.
+# Memory for an atom: its columns, twice, and once more as a point.
 _BYTES_AN_ATOM = 48
 _SHARE_OF_MEMORY = 0.25
 

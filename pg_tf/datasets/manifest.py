@@ -27,7 +27,7 @@ class ShardEntry(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """Of a folder of shards.
+    """What is in a folder of shards, and what they were made from.
 
     Attributes:
       source: what it was made from and how: kind, files with their sizes, options.

@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from rdkit import rdBase
 
 from pg_tf.datasets.molecules import Molecules
-from pg_tf.datasets.readers import Recipe, by_suffix, sdf, smiles
+from pg_tf.datasets.readers import Reader, by_suffix, sdf, smiles
 from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record
 
 _RECORDS_AT_ONCE = 256
@@ -63,19 +62,18 @@ def read_smiles_csv(
     return _read(path, smiles([path], label, "", smiles_column, seed), strict, limit)
 
 
-def _read(path: Path, recipe: Recipe, strict: bool, limit: int | None) -> Molecules:
+def _read(path: Path, reader: Reader, strict: bool, limit: int | None) -> Molecules:
     records: list[Record] = []
     skipped: list[str] = []
-    with rdBase.BlockLogs():
-        for place, outcome in _outcomes(recipe):
-            if isinstance(outcome, BadRecord):
-                if strict:
-                    raise ValueError(f"{path}: {place}: {outcome}") from outcome
-                skipped.append(f"{place}: {outcome}")
-                continue
-            records.append(outcome)
-            if limit is not None and len(records) >= limit:
-                break
+    for place, outcome in _outcomes(reader):
+        if isinstance(outcome, BadRecord):
+            if strict:
+                raise ValueError(f"{path}: {place}: {outcome}") from outcome
+            skipped.append(f"{place}: {outcome}")
+            continue
+        records.append(outcome)
+        if limit is not None and len(records) >= limit:
+            break
     if not records:
         reasons = "; ".join(itertools.islice(skipped, 3)) or "it is empty"
         raise ValueError(f"path: no molecule could be read from {path}: {reasons}")
@@ -88,14 +86,14 @@ def _read(path: Path, recipe: Recipe, strict: bool, limit: int | None) -> Molecu
     return Molecules.from_arrays(
         [record.atomic_numbers for record in records],
         [record.coords for record in records],
-        None if recipe.label is None else np.array([record.label for record in records]),
+        None if reader.label is None else np.array([record.label for record in records]),
         [record.name for record in records],
         skipped,
     )
 
 
-def _outcomes(recipe: Recipe) -> Iterator[Outcome]:
-    for chunk in recipe.chunks(_RECORDS_AT_ONCE):
-        yield from recipe.parse(chunk)
+def _outcomes(reader: Reader) -> Iterator[Outcome]:
+    for chunk in reader.chunks(_RECORDS_AT_ONCE):
+        yield from reader.parse(chunk)
         if chunk.damage:
             yield chunk.damage_place, BadRecord(chunk.damage)

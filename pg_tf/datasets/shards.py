@@ -36,7 +36,7 @@ _MAGIC = b"pg_tf\x00\x00\x01"
 _DIGEST_BYTES = 32
 _LARGEST_HASH = 2**63 - 1
 MOST_ATOMS = 2**16 - 1
-"""Of a molecule."""
+"""The largest molecule that a shard can hold."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

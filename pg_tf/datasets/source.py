@@ -10,8 +10,8 @@ import tensorflow as tf
 from pg_tf.elements import ElementChannels
 
 _LARGEST_SEED = 2**63 - 1
-# Of the cipher behind a permutation. With TensorFlow's own 4, orders of consecutive epochs are visibly alike (rank
-# correlations 10 times those of independent orders); from 8 on nothing is seen of it.
+# Rounds of the cipher by which TensorFlow permutes. With its default of 4, orders of consecutive epochs are visibly
+# alike (rank correlations 10 times those of independent orders); with 8 and more they are not.
 _ROUNDS = 12
 
 

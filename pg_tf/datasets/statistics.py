@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 
 def mean_and_std(pieces: Callable[[], Iterable[npt.NDArray[np.float32]]]) -> tuple[float, float]:
-    """Of float32 numbers in several arrays, NaN for none.
+    """Mean and standard deviation of float32 numbers in several arrays; NaN if there are none.
 
     A training that reads shards has to start from the same statistics as one in memory. Sums are rounded once
     (`math.fsum`), so that they do not depend on where the arrays are cut.

@@ -20,12 +20,12 @@ class Annealing(keras.callbacks.Callback):
     is up.
 
     Args:
-      learning_rate: the highest.
+      learning_rate: the highest, after the warm-up.
       total_steps: steps of the whole training.
       max_seconds: time for the whole training.
-      warmup: part of the training that warms up.
-      steps_done: of the steps, in an earlier process.
-      seconds_done: of the time, in an earlier process.
+      warmup: share of the training in which the rate rises.
+      steps_done: steps that an earlier process did.
+      seconds_done: time that an earlier process took.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     """`EarlyStopping` that knows of the epochs before this process.
 
     Args:
-      monitor: what should fall.
+      monitor: the value that should fall.
       patience: epochs without a better one after which training stops.
       progress: of the training.
     """
@@ -102,7 +102,7 @@ class BestModel(keras.callbacks.Callback):
 
     Args:
       run: the run.
-      monitor: what is least in the best model.
+      monitor: the value that is lowest in the best model.
       best: its least value so far, in an earlier process.
     """
 
@@ -114,7 +114,7 @@ class BestModel(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         value = (logs or {})[self.monitor]
-        # Nothing is less than NaN.
+        # No value compares as less than NaN, so a best value of NaN would stay.
         if self.best is None or math.isnan(self.best) or value < self.best:
             self.run.save_model(self.model)
             self.best = value

@@ -5,108 +5,140 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
 
 from pg_tf.elements import ElementChannels
 
-_CHOICES = {
-    "depth": (10, 18, 34, 50),
-    "loss": ("mse", "mae", "huber"),
-    "optimizer": ("rmsprop", "adam", "adamw", "sgd"),
-    "schedule": ("constant", "exponential", "cosine"),
-    "precision": ("float32", "mixed_float16", "mixed_bfloat16", "float64"),
-    "monitor": ("val_loss", "val_mae", "val_mse"),
-}
-_AT_LEAST = {
-    "grid_size": 1,
-    "margin": 0,
-    "translation": 0,
-    "width": 1,
-    "weight_decay": 0,
-    "warmup": 0,
-    "batch_size": 1,
-    "epochs": 1,
-    "clipnorm": 0,
-    "patience": 1,
-    "seed": 0,
-}
-_AT_MOST = {"seed": 2**32 - 1}
-_ABOVE_ZERO = ("sigma", "box", "learning_rate", "decay", "max_minutes")
+_T = TypeVar("_T", bound=type)
 
 
-def _setting(default: Any, help: str) -> Any:
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata={"help": help})
-    return dataclasses.field(default=default, metadata={"help": help})
+def _joined(splits: Any) -> Any:
+    """Fractions as text: a JSON file may hold them as a list."""
+    return ",".join(map(str, splits)) if isinstance(splits, (list, tuple)) else splits
 
 
-@dataclasses.dataclass(frozen=True)
+def _in_one_line(config: _T) -> _T:
+    """Has the constructor of a pydantic dataclass raise a ValueError of one line: setting, what is allowed, value."""
+    construct = config.__init__  # type: ignore[misc]
+
+    @functools.wraps(construct)
+    def checked(self: Any, *arguments: Any, **settings: Any) -> None:
+        try:
+            construct(self, *arguments, **settings)
+        except ValidationError as error:
+            raise ValueError(_first_of(error)) from None
+
+    config.__init__ = checked  # type: ignore[misc]
+    return config
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] == "value_error":  # of `Config._check_together`
+        return str(first["ctx"]["error"])
+    name = str(first["loc"][0])
+    if first["type"] == "unexpected_keyword_argument":
+        return f"{name}: there is no such setting; there are {', '.join(SETTINGS)}"
+    or_none = " or none" if type(None) in get_args(SETTINGS[name].annotation) else ""
+    return f"{name}: {first['msg'].replace('Input should be', 'must be')}{or_none}, got {first['input']!r}"
+
+
+@_in_one_line
+@dataclass(
+    frozen=True,
+    config=ConfigDict(strict=True, allow_inf_nan=False, extra="forbid", use_attribute_docstrings=True),
+)
 class Config:
     """Everything that decides what a training learns; the default is the recipe "paper".
 
-    Two trainings with equal configs on equal data give equal weights, up to the rounding that `deterministic` takes
-    away. What only decides how a training is run (checkpoints, machines) is an argument of `pg_tf.training.train`.
+    Two trainings with equal configs on equal data give equal weights, up to rounding; with `deterministic`, to the last
+    bit. What only decides how a training is run (checkpoints, machines) is an argument of `pg_tf.training.train`.
 
     Raises:
       ValueError: if a setting is out of range; the text names it and its value.
     """
 
     # Data.
-    data: str = _setting("sample", '"sample", a folder made by `pg-tf prepare`, or a file (.sdf, .csv, ...).')
-    label: str | None = _setting(None, "Property or column of the file that is learned.")
-    unit: str | None = _setting(None, "Unit of the label, for reports; that of the data if left out.")
-    splits: str | None = _setting(
-        "0.9,0.05,0.05",
-        "Fractions of a random split into train, validation and test; official for the one that the data comes in.",
-    )
+    data: str = "sample"
+    """The shipped "sample", a folder made by `pg-tf prepare`, or a file (.sdf, .csv, ...)."""
+    label: str | None = None
+    """Property or column of the file that is learned."""
+    unit: str | None = None
+    """Unit of the label, for reports; that of the data if left out."""
+    splits: Annotated[str | None, BeforeValidator(_joined)] = "0.9,0.05,0.05"
+    """Fractions of a random split into train, validation and test, or "official" for the split that the data has."""
     # Grids.
-    channels: tuple[str, ...] = _setting((), "Element symbols, one a channel; none for one channel for all elements.")
-    other: bool = _setting(True, "A last channel for elements that are not in --channels, which are refused otherwise.")
-    grid_size: int = _setting(32, "Voxels along each side.")
-    sigma: float = _setting(0.4, "Standard deviation of an atom's Gaussian, Å.")
-    box: float | None = _setting(None, "Edge of the cube around every molecule, Å; none fits one to each molecule.")
-    margin: float = _setting(2.0, "Space around the atoms in fitted boxes, Å.")
+    channels: tuple[str, ...] = Field(default=(), strict=False)
+    """Element symbols, one a channel; none for one channel for all elements."""
+    other: bool = True
+    """A last channel for elements that are not in --channels, which are refused otherwise."""
+    grid_size: int = Field(default=32, ge=1)
+    """Voxels along each side."""
+    sigma: float = Field(default=0.4, gt=0)
+    """Standard deviation of an atom's Gaussian, Å."""
+    box: float | None = Field(default=None, gt=0)
+    """Edge of the cube around every molecule, Å; none fits a cube to each molecule."""
+    margin: float = Field(default=2.0, ge=0)
+    """Space around the atoms in fitted boxes, Å."""
     # Random motions in training.
-    rotation: bool = _setting(False, "Turns every molecule anew in every epoch.")
-    translation: float = _setting(0.0, "Largest shift along each axis, new in every epoch, Å.")
+    rotation: bool = False
+    """Rotate every molecule at random, anew in every epoch."""
+    translation: float = Field(default=0.0, ge=0)
+    """Largest random shift along each axis, Å; anew in every epoch."""
     # Network.
-    depth: int = _setting(10, "Layers of the 3D-ResNet.")
-    width: int = _setting(64, "Channels of its first stage.")
-    network: Mapping[str, Any] = _setting({}, "More arguments of `pg_tf.models.resnet3d`, as name=value.")
-    precision: str = _setting("float32", "Keras dtype policy of the network.")
-    jit_compile: bool | None = _setting(None, "XLA for the network; if left out, where there is an accelerator.")
+    depth: Literal[10, 18, 34, 50] = 10
+    """Layers of the 3D-ResNet."""
+    width: int = Field(default=64, ge=1)
+    """Channels of the network's first stage."""
+    network: dict[str, Any] = Field(default_factory=dict, strict=False)
+    """More arguments of `pg_tf.models.resnet3d`, as name=value."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "float64"] = "float32"
+    """Keras dtype policy of the network."""
+    jit_compile: bool | None = None
+    """Compile the network with XLA; if left out, only for an accelerator."""
     # Optimisation.
-    loss: str = _setting("mse", "Loss, in the unit of the label.")
-    optimizer: str = _setting("rmsprop", "Keras optimizer.")
-    learning_rate: float = _setting(1e-3, "The highest learning rate.")
-    schedule: str = _setting("exponential", "How the learning rate falls.")
-    decay: float = _setting(0.999, "Factor an epoch of the exponential schedule.")
-    warmup: float = _setting(0.05, "Part of the cosine schedule that warms up.")
-    weight_decay: float = _setting(0.0, "Decoupled weight decay.")
-    clipnorm: float | None = _setting(None, "Largest norm of a weight's gradient.")
-    batch_size: int = _setting(256, "Molecules a step, over all machines.")
-    epochs: int = _setting(400, "Passes over the training molecules.")
-    patience: int | None = _setting(None, "Stops after this many epochs without a better validation.")
-    max_minutes: float | None = _setting(None, "Anneals and stops by the clock where that is sooner; cosine only.")
-    monitor: str = _setting("val_loss", "What is least in the model that is kept.")
+    loss: Literal["mse", "mae", "huber"] = "mse"
+    """Loss, in the unit of the label."""
+    optimizer: Literal["rmsprop", "adam", "adamw", "sgd"] = "rmsprop"
+    """Keras optimizer."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Learning rate at its highest: at the start, or after the warm-up."""
+    schedule: Literal["constant", "exponential", "cosine"] = "exponential"
+    """How the learning rate falls: constant, exponential or cosine."""
+    decay: float = Field(default=0.999, gt=0)
+    """Factor of the learning rate from epoch to epoch in the exponential schedule."""
+    warmup: float = Field(default=0.05, ge=0)
+    """Share of the training in which the cosine schedule raises the learning rate from 0."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay, as in AdamW."""
+    clipnorm: float | None = Field(default=None, ge=0)
+    """Largest norm of the gradient of a weight; larger ones are scaled down to it."""
+    batch_size: int = Field(default=256, ge=1)
+    """Molecules in a step, on all machines together."""
+    epochs: int = Field(default=400, ge=1)
+    """Passes over the training molecules."""
+    patience: int | None = Field(default=None, ge=1)
+    """Training stops after this many epochs without an improvement of the monitor."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Time for the whole cosine schedule, where that is over sooner than all epochs."""
+    monitor: Literal["val_loss", "val_mae", "val_mse"] = "val_loss"
+    """The model of the epoch in which this is lowest is kept."""
     # Chance.
-    seed: int = _setting(0, "Of split, start, order and motions.")
-    deterministic: bool = _setting(False, "TensorFlow's deterministic ops: the same bits in every run, slower.")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """Random seed of the split, first weights, order of the molecules and their motions."""
+    deterministic: bool = False
+    """TensorFlow's deterministic ops: the same bits in every run, but slower."""
 
-    def __post_init__(self) -> None:
-        # As JSON has them.
-        if isinstance(self.channels, list):
-            object.__setattr__(self, "channels", tuple(self.channels))
-        if isinstance(self.splits, (list, tuple)):
-            object.__setattr__(self, "splits", ",".join(map(str, self.splits)))
-        for field in dataclasses.fields(self):
-            self._check(field.name, getattr(self, field.name))
-        object.__setattr__(self, "network", dict(self.network))
+    @model_validator(mode="after")
+    def _check_together(self) -> Config:
+        """What depends on more than one setting, or on more than its type and range."""
         if self.max_minutes is not None and self.schedule != "cosine":
             raise ValueError(f"max_minutes: anneals the cosine schedule only, and schedule is {self.schedule!r}")
         if self.max_minutes is None and self.warmup >= 1:
@@ -116,21 +148,7 @@ class Config:
             if name in self.network:
                 raise ValueError(f"network: {name!r} follows from the other settings; leave it out")
         self.element_channels()
-
-    def _check(self, name: str, value: Any) -> None:
-        if not any(_is_a(kind, value) for kind in _kinds(name)):
-            wanted = " or ".join(_IN_WORDS[kind] for kind in _kinds(name))
-            raise ValueError(f"{name}: must be {wanted}, got {value!r}")
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise ValueError(f"{name}: must be one of {', '.join(map(str, _CHOICES[name]))}, got {value!r}")
-        if value is None:
-            return
-        if name in _AT_MOST and value > _AT_MOST[name]:
-            raise ValueError(f"{name}: must be at most {_AT_MOST[name]}, got {value!r}")
-        if name in _AT_LEAST and value < _AT_LEAST[name]:
-            raise ValueError(f"{name}: must be at least {_AT_LEAST[name]}, got {value!r}")
-        if name in _ABOVE_ZERO and value <= 0:
-            raise ValueError(f"{name}: must be greater than 0, got {value!r}")
+        return self
 
     def element_channels(self) -> ElementChannels:
         """The channel of each element."""
@@ -155,6 +173,7 @@ class Config:
         return fractions
 
     def to_json(self) -> str:
+        """The content of a config.json."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
@@ -164,10 +183,6 @@ class Config:
         Raises:
           ValueError: if there is no such setting, or as the constructor.
         """
-        names = [field.name for field in dataclasses.fields(cls)]
-        for name in settings:
-            if name not in names:
-                raise ValueError(f"{name}: there is no such setting; there are {', '.join(names)}")
         return cls(**settings)
 
     @classmethod
@@ -190,35 +205,8 @@ class Config:
             raise ValueError(f"config: {path}: {error}") from error
 
 
-_IN_WORDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a finite number",
-    str: "text",
-    tuple: "a list of texts",
-    Mapping: "a mapping",
-    type(None): "none",
-}
-
-
-@functools.cache
-def _kinds(name: str) -> tuple[Any, ...]:
-    """The types that a setting may have, from its annotation."""
-    annotation = get_type_hints(Config)[name]
-    alternatives = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    return tuple(get_origin(kind) or kind for kind in alternatives)
-
-
-def _is_a(kind: Any, value: Any) -> bool:
-    if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind is tuple:
-        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
-    # collections.abc.Mapping of the annotation, and the others as they are.
-    return isinstance(value, kind)
-
+SETTINGS: Mapping[str, FieldInfo] = Config.__pydantic_fields__  # type: ignore[attr-defined]
+"""Annotation, default and description of each setting, by name."""
 
 PAPER = Config()
 """Zaman et al., "ParticleGrid: Enabling Deep Learning using 3D Representation of Materials" (2022), section VII."""

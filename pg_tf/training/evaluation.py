@@ -1,4 +1,4 @@
-"""How good a trained model is, beside rivals that know no geometry."""
+"""How good a trained model is, beside baselines that know no geometry."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class CompositionFit:
             moment += counts.T @ labels
             total, count = total + labels.sum(), count + len(labels)
         self.label_mean = total / count
-        # Elements that always come together, or never come, have no coefficients of their own: the least ones do.
+        # Where elements always occur together the fit is not unique: this takes the smallest coefficients.
         self.coefficients = np.linalg.lstsq(gram, moment, rcond=None)[0]
 
     def predict(self, source: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

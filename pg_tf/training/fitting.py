@@ -47,7 +47,7 @@ def train(
         run.model().predict(...)
 
     Args:
-      config: what to train on what, and how.
+      config: data, grids, network and optimisation.
       output: folder of the run, see `Run`. If it holds an unfinished run with this config, training goes on from the
         last checkpoint, at the same molecule, and ends with the weights that it would have had without a stop.
       overwrite: removes the run that is there and starts anew.
@@ -59,7 +59,7 @@ def train(
         epoch leaves over for its last batch is left out. See docs/scaling.md.
       data_service: "host:port" of the dispatcher of a data service, whose workers make the training grids.
       callbacks: more Keras callbacks, called before those that save. What they remember is not in the checkpoints.
-      write: takes lines of text on how it goes.
+      write: is called with lines of text about the progress.
 
     Returns:
       The run, finished.
@@ -119,7 +119,7 @@ def train(
         own = _callbacks(config, progress, parts, steps_per_epoch, write)
         if cluster.is_chief:
             if progress.best(config.monitor) is not None:
-                run.check_model()  # one that is never bettered would be found out at the end
+                run.check_model()  # or a damaged one would be noticed at the end only, if no epoch is better
             run.forget_epochs(progress.epoch)
             callbacks = [*callbacks, *_files(run, config, progress, with_tensorboard)]
         with naming(run.folder), watched(data_service, write) if data_service else contextlib.nullcontext():
@@ -203,7 +203,7 @@ class _Feed:
 def _callbacks(
     config: Config, progress: Progress, parts: pipeline.Parts, steps_per_epoch: int, write: Callable[[str], Any]
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks that lead a training and tell of it, on every machine."""
+    """The callbacks that control a training and report on it, on every machine."""
     callbacks: list[keras.callbacks.Callback] = [
         StopWhereNotFinite(progress),
         EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
@@ -263,7 +263,7 @@ def _fit(
 
 
 def _about(parts: pipeline.Parts, config: Config) -> str:
-    """What there is to train on; and what is lost of it."""
+    """Lines that tell what there is to train on, and what may be wrong with it."""
     verbs = {"train": "train", "validation": "validate", "test": "test"}
     counts = ", ".join(f"{len(source)} to {verbs[part]}" for part, source in parts.present().items())
     lines = [f"molecules: {counts}; channels: {' '.join(config.element_channels().names)}"]

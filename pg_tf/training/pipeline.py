@@ -17,7 +17,7 @@ from pg_tf.points import Voxelizer, split_points
 from pg_tf.training.config import Config
 from pg_tf.voxelization import voxelize
 
-# AutoGraph would rewrite all functions on the way to the op, for nothing: that takes longer than the rest of the start.
+# AutoGraph would rewrite all functions on the way to the op. None needs it, and it takes longer than the rest.
 _PLAIN = tf.autograph.experimental.do_not_convert
 
 PARTS = ("train", "validation", "test")

@@ -1,4 +1,4 @@
-"""What the model of a run says of molecules."""
+"""Predictions of the best model of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pg_tf._files import whole
 from pg_tf.datasets import Molecules
-from pg_tf.datasets.readers import Recipe, by_suffix
+from pg_tf.datasets.readers import Reader, by_suffix
 from pg_tf.elements import SYMBOLS
 from pg_tf.training import pipeline
 from pg_tf.training.run import Run
@@ -54,7 +54,7 @@ class Predictor:
         return np.asarray(np.mean(passes, axis=0, dtype=np.float64), np.float32)
 
     def doubt(self, atomic_numbers: npt.ArrayLike) -> tuple[bool, str]:
-        """Whether a molecule of these atoms can be predicted, and what speaks against it or its prediction."""
+        """Whether a molecule with these atoms can be predicted, and why it cannot or why its prediction is doubtful."""
         numbers = np.unique(np.asarray(atomic_numbers, np.int64))
         if len(numbers) == 0:
             return False, "it has no atoms"
@@ -101,7 +101,7 @@ def predict_file(
         table would replace it.
       OSError: if a file cannot be read or written.
     """
-    recipe = by_suffix(path, argument="molecules")
+    reader = by_suffix(path, argument="molecules")
     if os.path.exists(output) and os.path.samefile(path, output):
         raise ValueError(f"output: {output} is the file with the molecules, and would be replaced by the table")
     predictor = Predictor(run, rotations)
@@ -109,7 +109,7 @@ def predict_file(
     with whole(output) as scratch, open(scratch, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["name", "prediction", "note"])
-        for name, prediction, note in _rows(recipe, predictor):
+        for name, prediction, note in _rows(reader, predictor):
             table.writerow([name, "" if prediction is None else f"{prediction:.6g}", note])
             done, failed = done + (prediction is not None), failed + (prediction is None)
         if not done + failed:
@@ -117,11 +117,11 @@ def predict_file(
     return done, failed
 
 
-def _rows(recipe: Recipe, predictor: Predictor) -> Iterator[tuple[str, float | None, str]]:
+def _rows(reader: Reader, predictor: Predictor) -> Iterator[tuple[str, float | None, str]]:
     """Name, prediction and note of each record."""
-    for chunk in recipe.chunks(_CHUNK):
+    for chunk in reader.chunks(_CHUNK):
         names, notes, usable, records = [], [], [], []
-        for place, outcome in recipe.parse(chunk):
+        for place, outcome in reader.parse(chunk):
             if isinstance(outcome, Exception):
                 name, (good, note) = place, (False, str(outcome))
             else:

@@ -98,7 +98,7 @@ class Run:
     def check_config(self, config: Config) -> None:
         """Raises ValueError, and names the settings that differ, if the folder holds a run with another config.
 
-        One that did not come as far as its first checkpoint does not count: there is nothing to go on from.
+        A run that ended before its first checkpoint does not count: there is nothing to continue.
         """
         if not self.config_path.is_file():
             if self.has_begun():
@@ -126,7 +126,7 @@ class Run:
             )
 
     def has_begun(self) -> bool:
-        """Whether something is there that a training took time for."""
+        """Whether the folder holds results of a training: checkpoints, a model, or how it ended."""
         return self.result_path.exists() or self.model_path.exists() or any(self.checkpoints.glob("*"))
 
     def result(self) -> dict[str, Any] | None:
@@ -219,7 +219,7 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Makes the folder, and keeps other processes from training in it; a process that ends, however, lets it go.
+        """Makes the folder, and keeps other processes from training in it. The lock ends with the process in any case.
 
         Raises:
           ValueError: if another process trains there.

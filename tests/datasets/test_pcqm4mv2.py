@@ -117,8 +117,8 @@ def test_ogb_reads_the_same_layout(layout: pathlib.Path, tmp_path: pathlib.Path)
 
 
 def test_official_validation_set_gets_conformers(layout: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    recipe = pcqm4mv2(layout, download=False, validation=True)
-    manifest = prepare(recipe, tmp_path / "shards", workers=2, records_per_shard=100)
+    reader = pcqm4mv2(layout, download=False, validation=True)
+    manifest = prepare(reader, tmp_path / "shards", workers=2, records_per_shard=100)
     assert manifest.splits == ("train", "valid")
     skipped = sum(manifest.skipped.values())
     # RDKit makes nothing of the SMILES whose hydrogens are wrong.

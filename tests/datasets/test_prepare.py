@@ -17,18 +17,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from processes import app
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 from scipy import constants
 from typer.testing import CliRunner
 
-from pg_tf.cli import app
 from pg_tf.datasets import Molecules, load, read_smiles_csv
 from pg_tf.datasets.labels import odd_labels
 from pg_tf.datasets.manifest import Manifest, read_manifest
 from pg_tf.datasets.prepare import prepare
 from pg_tf.datasets.prepare.job import alone_in
-from pg_tf.datasets.readers import Recipe, npz, qm9, sdf, smiles, xyz
+from pg_tf.datasets.readers import Reader, npz, qm9, sdf, smiles, xyz
 from pg_tf.datasets.units import TO_EV
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -58,8 +58,8 @@ def files_of(folder: pathlib.Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def run(recipe: Recipe, root: pathlib.Path, **options) -> tuple[Manifest, Molecules]:
-    manifest = prepare(recipe, root, workers=options.pop("workers", 1), **options)
+def run(reader: Reader, root: pathlib.Path, **options) -> tuple[Manifest, Molecules]:
+    manifest = prepare(reader, root, workers=options.pop("workers", 1), **options)
     molecules = load(root, None, in_memory=True)
     assert isinstance(molecules, Molecules)
     return manifest, molecules

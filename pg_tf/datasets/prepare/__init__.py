@@ -1,4 +1,4 @@
-"""From files of molecules to a folder of shards: `prepare(recipe, root)`, with a recipe of `pg_tf.datasets.readers`."""
+"""From files of molecules to a folder of shards: `prepare(reader, root)`, with a reader of `pg_tf.datasets.readers`."""
 
 from pg_tf.datasets.prepare.run import prepare
 

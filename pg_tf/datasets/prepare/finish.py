@@ -1,4 +1,4 @@
-"""Reading shards back, and the manifest of all of them."""
+"""Reading finished shards back, and writing their manifest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pg_tf._files import write_whole
 from pg_tf.datasets.labels import odd_labels
 from pg_tf.datasets.manifest import Manifest, ShardEntry, manifest_path
-from pg_tf.datasets.readers import Recipe
+from pg_tf.datasets.readers import Reader
 from pg_tf.datasets.shards import Shard, fingerprint
 from pg_tf.datasets.statistics import mean_and_std
 from pg_tf.datasets.units import TO_EV
@@ -54,11 +54,11 @@ def intact(root: Path, manifest: Manifest) -> bool:
     return not lost and (root / _SKIPPED).exists()
 
 
-def finish(recipe: Recipe, job: Mapping[str, Any], root: Path, splits: Sequence[str], strict: bool) -> Manifest:
+def finish(reader: Reader, job: Mapping[str, Any], root: Path, splits: Sequence[str], strict: bool) -> Manifest:
     """Reads all shards back and writes what they hold together; the manifest last.
 
     Args:
-      recipe: what was read.
+      reader: what was read.
       job: as `job_of` returns it.
       root: the folder.
       splits: part of the source that each shard belongs to.
@@ -75,12 +75,12 @@ def finish(recipe: Recipe, job: Mapping[str, Any], root: Path, splits: Sequence[
     skipped = [tuple(line) for summary in summaries for line in summary.journal["skipped"]]
     if not any(summary.entry.molecules for summary in summaries):
         reasons = "; ".join(": ".join(line) for line in skipped[:3]) or "there is nothing in it"
-        raise ValueError(f"no molecule could be read from {', '.join(map(str, recipe.files))}: {reasons}")
+        raise ValueError(f"no molecule could be read from {', '.join(map(str, reader.files))}: {reasons}")
     if strict and skipped:
         raise ValueError(f"strict: {len(skipped)} records were left out; the first: {': '.join(skipped[0])}")
-    statistics = {} if recipe.label is None else _statistics([summary.labels for summary in summaries])
+    statistics = {} if reader.label is None else _statistics([summary.labels for summary in summaries])
     questions = []
-    if statistics and (question := odd_labels(recipe.label, recipe.unit, statistics["mean"])):
+    if statistics and (question := odd_labels(reader.label, reader.unit, statistics["mean"])):
         questions.append(question)
     if odd := [line for summary in summaries for line in summary.journal["odd"]]:
         questions.append(f"{len(odd)} labels cannot be right: {'; '.join(odd[:3])}")
@@ -90,8 +90,8 @@ def finish(recipe: Recipe, job: Mapping[str, Any], root: Path, splits: Sequence[
     entries = [summary.entry for summary in summaries]
     manifest = Manifest(
         source={**job, "records": sum(summary.journal["records"] for summary in summaries)},
-        label=recipe.label,
-        unit="eV" if recipe.unit in TO_EV else recipe.unit,
+        label=reader.label,
+        unit="eV" if reader.unit in TO_EV else reader.unit,
         molecules=sum(entry.molecules for entry in entries),
         atoms=sum(entry.atoms for entry in entries),
         elements={SYMBOLS[number]: int(elements[number]) for number in np.flatnonzero(elements)},
@@ -134,6 +134,6 @@ def _statistics(labels: Sequence[npt.NDArray[np.float32]]) -> dict[str, float]:
 
 
 def _reason(text: str) -> str:
-    """What a reason has in common with others: without what is quoted or counted in it."""
+    """A reason without the names and numbers in it, so that alike ones are counted together."""
     unquoted = re.sub(r"(?<!\w)'[^']*'", "...", text)
     return re.sub(r"-?\b\d[\d.]*\b", "N", unquoted)[:120]

@@ -1,4 +1,4 @@
-"""What a folder of shards is made from: kept in the folder, so that nothing else goes on in it."""
+"""What a folder of shards is made from: written into the folder, so that only the same job continues there."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from typing import Any
 
 from pg_tf._files import write_whole
 from pg_tf.datasets.manifest import manifest_path
-from pg_tf.datasets.readers import Recipe
+from pg_tf.datasets.readers import Reader
 from pg_tf.datasets.readers.streams import digest
 
 _JOB = "job.json"
 
 
-def job_of(recipe: Recipe, records_per_shard: int) -> dict[str, Any]:
-    """All that the content of the folder is a function of: the content of the files, not their dates, and the options.
+def job_of(reader: Reader, records_per_shard: int) -> dict[str, Any]:
+    """Everything that decides what the folder will hold: the content of the files (not their dates) and the options.
 
     Reads the files once: dates change with every copy, and an edit anywhere changes molecules.
     """
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(partial(digest, "sha256"), recipe.files))
+        digests = list(pool.map(partial(digest, "sha256"), reader.files))
     files = [
         {"name": os.path.basename(os.fspath(path)), "bytes": os.path.getsize(path), "sha256": found}
-        for path, found in zip(recipe.files, digests, strict=True)
+        for path, found in zip(reader.files, digests, strict=True)
     ]
-    options = {**recipe.options, "label": recipe.label, "unit": recipe.unit, "records_per_shard": records_per_shard}
-    return {"kind": recipe.kind, "files": files, "options": options}
+    options = {**reader.options, "label": reader.label, "unit": reader.unit, "records_per_shard": records_per_shard}
+    return {"kind": reader.kind, "files": files, "options": options}
 
 
 def begin(root: Path, job: dict[str, Any]) -> None:
     """Claims a folder for a job, or sees that it has been claimed for the same one.
 
     Raises:
-      ValueError: if it is another's.
+      ValueError: if it has been claimed for another job.
     """
     path = root / _JOB
     if path.exists():
@@ -68,7 +68,7 @@ def alone_in(root: Path) -> Iterator[None]:
     """Keeps other processes out of a folder; the system lets them in again when this process ends in any way.
 
     Raises:
-      ValueError: if another one is there.
+      ValueError: if another process is at work there.
     """
     folder = os.open(root, os.O_RDONLY)
     try:

@@ -7,13 +7,13 @@ import math
 import numpy as np
 
 from pg_tf.datasets.labels import odd_label
-from pg_tf.datasets.readers import Chunk, Recipe
+from pg_tf.datasets.readers import Chunk, Reader
 from pg_tf.datasets.readers.record import BadRecord, Record, check_float32
 from pg_tf.datasets.shards import MOST_ATOMS, Shard, write_shard
 from pg_tf.datasets.units import TO_EV
 
 
-def make_shard(recipe: Recipe, chunk: Chunk, path: str, strict: bool) -> int:
+def make_shard(reader: Reader, chunk: Chunk, path: str, strict: bool) -> int:
     """Parses a chunk and writes its shard; returns the number of molecules.
 
     Raises:
@@ -23,16 +23,16 @@ def make_shard(recipe: Recipe, chunk: Chunk, path: str, strict: bool) -> int:
     kept: list[tuple[int, Record, float]] = []
     skipped: list[tuple[str, str]] = []
     odd: list[str] = []
-    for index, (place, outcome) in zip(chunk.indices, recipe.parse(chunk), strict=True):
+    for index, (place, outcome) in zip(chunk.indices, reader.parse(chunk), strict=True):
         try:
             if isinstance(outcome, BadRecord):
                 raise outcome
-            label = _stored_label(recipe, outcome)
+            label = _stored_label(reader, outcome)
         except BadRecord as error:
             skipped.append((f"{chunk.place}: {place}", str(error)))
             continue
         kept.append((index, outcome, label))
-        if question := odd_label(recipe.label, recipe.unit, label):
+        if question := odd_label(reader.label, reader.unit, label):
             odd.append(f"{chunk.place}: {place}: {question}")
     if chunk.damage:
         skipped.append((f"{chunk.place}: {chunk.damage_place}", chunk.damage))
@@ -50,7 +50,7 @@ def make_shard(recipe: Recipe, chunk: Chunk, path: str, strict: bool) -> int:
     return len(kept)
 
 
-def _stored_label(recipe: Recipe, record: Record) -> float:
+def _stored_label(reader: Reader, record: Record) -> float:
     """The label in the unit that is stored; NaN for none.
 
     Raises:
@@ -60,6 +60,6 @@ def _stored_label(recipe: Recipe, record: Record) -> float:
         raise BadRecord(f"it has {len(record.atomic_numbers)} atoms; 1 to {MOST_ATOMS} can be stored")
     if record.label is None:
         return math.nan
-    value = record.label * TO_EV.get(recipe.unit, 1.0)
-    check_float32(recipe.label, value)
+    value = record.label * TO_EV.get(reader.unit, 1.0)
+    check_float32(reader.label, value)
     return value

@@ -34,6 +34,6 @@ class Bar:
         self.bar.stop()
 
     def advance(self, size: int, molecules: int) -> None:
-        """So many more bytes are done, and made so many more molecules."""
+        """Adds bytes of the source that are done, and the molecules that were made of them."""
         self.molecules += molecules
         self.bar.update(self.task, advance=size, molecules=self.molecules)

@@ -1,4 +1,4 @@
-"""Preparing a folder of shards: in all cores, to be stopped and gone on with at any moment.
+"""Preparing a folder of shards: on all cores, and able to continue after a stop at any moment.
 
 The records of a source are cut into chunks, always at the same places, and a chunk becomes a shard, which is put in its
 place in one step. So a shard that is there is done, whatever happened to the process that made it, and the result does
@@ -14,18 +14,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from rdkit import rdBase
-
 from pg_tf.datasets.manifest import Manifest, manifest_path, read_manifest
 from pg_tf.datasets.prepare.finish import finish, intact, molecules_in, shard_path
 from pg_tf.datasets.prepare.job import alone_in, begin, job_of
 from pg_tf.datasets.prepare.make import make_shard
 from pg_tf.datasets.prepare.progress import Bar
-from pg_tf.datasets.readers import Recipe
+from pg_tf.datasets.readers import Reader
 
 
 def prepare(
-    recipe: Recipe,
+    reader: Reader,
     root: str | os.PathLike[str],
     *,
     strict: bool = False,
@@ -35,15 +33,15 @@ def prepare(
 ) -> Manifest:
     """Makes a folder of shards; `load` reads it.
 
-    Killed at any moment, the same call goes on where it was. Where all is done, it reads the shards once, makes again
-    what was damaged since, and says what is there.
+    Killed at any moment, the same call goes on where it was. If the folder is finished, it checks the shards, makes
+    those again that have been damaged since, and returns the manifest.
 
     Args:
-      recipe: what to read.
+      reader: what to read.
       root: the folder, on a local disk.
       strict: raise at the first bad record, or where labels look wrong, instead of saying so in the manifest.
-      workers: processes; None for one a core.
-      records_per_shard: of the source.
+      workers: processes; None for one for each core.
+      records_per_shard: records of the source that make one shard; None for the number of the reader.
       progress: show a bar with the time that is left.
 
     Returns:
@@ -56,11 +54,11 @@ def prepare(
       RuntimeError: if a worker process dies.
     """
     root = Path(root)
-    count = records_per_shard or recipe.records_per_shard
+    count = records_per_shard or reader.records_per_shard
     if count < 1:
         raise ValueError(f"records_per_shard: must be at least 1, got {count}")
     root.mkdir(parents=True, exist_ok=True)
-    job = job_of(recipe, count)
+    job = job_of(reader, count)
     with alone_in(root):
         begin(root, job)
         if os.path.exists(manifest_path(root)):
@@ -71,13 +69,13 @@ def prepare(
                 return manifest
         for scratch in root.glob("*.part"):
             scratch.unlink()
-        splits = _make_shards(recipe, root, strict, workers or len(os.sched_getaffinity(0)), count, progress)
-        return finish(recipe, job, root, splits, strict)
+        splits = _make_shards(reader, root, strict, workers or len(os.sched_getaffinity(0)), count, progress)
+        return finish(reader, job, root, splits, strict)
 
 
-def _make_shards(recipe: Recipe, root: Path, strict: bool, workers: int, count: int, progress: bool) -> list[str]:
+def _make_shards(reader: Reader, root: Path, strict: bool, workers: int, count: int, progress: bool) -> list[str]:
     splits: list[str] = []
-    with Bar(recipe.bytes if progress else None, recipe.kind) as bar, _pool(workers) as pool:
+    with Bar(reader.bytes if progress else None, reader.kind) as bar, _pool(workers) as pool:
         running: dict[Future[int], int] = {}
 
         def collect(wait_for_all: bool) -> None:
@@ -86,13 +84,13 @@ def _make_shards(recipe: Recipe, root: Path, strict: bool, workers: int, count: 
                     bar.advance(running.pop(future), future.result())
 
         try:
-            for number, chunk in enumerate(recipe.chunks(count)):
+            for number, chunk in enumerate(reader.chunks(count)):
                 splits.append(chunk.split)
                 path = shard_path(root, number)
                 if (done := molecules_in(path)) is not None:
                     bar.advance(chunk.size, done)
                     continue
-                running[pool.submit(make_shard, recipe, chunk, str(path), strict)] = chunk.size
+                running[pool.submit(make_shard, reader, chunk, str(path), strict)] = chunk.size
                 collect(wait_for_all=False)
             collect(wait_for_all=True)
         except BrokenProcessPool as error:
@@ -106,7 +104,7 @@ def _make_shards(recipe: Recipe, root: Path, strict: bool, workers: int, count: 
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    # Not forked from this process, in which TensorFlow may have threads; what the server imports is shared by all.
+    # Not forked from this process, in which TensorFlow may have threads. Workers share what their server has imported.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pg_tf.datasets.prepare.run"])
     return ProcessPoolExecutor(workers, context, _end_with_parent)
@@ -114,7 +112,6 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _end_with_parent() -> None:
     """A worker whose parent was killed would wait for work forever."""
-    rdBase.DisableLog("rdApp.*")
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_tf.datasets.readers.recipe import Chunk, Recipe
+from pg_tf.datasets.readers.reader import Chunk, Reader
 from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, parse_label, record
 
 _NUMBERS = ("z", "Z", "atomic_numbers")
@@ -18,7 +18,7 @@ _SPLITS = ("offsets", "row_splits")
 _COUNTS = ("N", "num_atoms", "n_atoms")
 
 
-def npz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Recipe:
+def npz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reader:
     """.npz files with flat arrays: atomic numbers `[N]` (z, Z or atomic_numbers), coordinates `[N, 3]` in Å (pos, R or
     coords), and offsets or row_splits `[B + 1]`, or the number of atoms of each molecule `[B]` (N, num_atoms or
     n_atoms). `coordinate_unit`, a scalar, multiplies the coordinates.
@@ -28,7 +28,7 @@ def npz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reci
       label: name of the array `[B]` or `[B, 1]` with the labels.
       unit: of the labels.
     """
-    return Recipe("npz", files, {}, partial(_chunks, files, label), partial(parse_npz, label), label=label, unit=unit)
+    return Reader("npz", files, {}, partial(_chunks, files, label), partial(parse_npz, label), label=label, unit=unit)
 
 
 def _chunks(files: Sequence[Path], label: str | None, count: int) -> Iterator[Chunk]:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rdkit import Chem
 
-from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.quiet import quiet
+from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
 from pg_tf.datasets.readers.record import BadRecord, Outcome, parse_label, record
 from pg_tf.datasets.readers.sdf import RECORD_END, sdf_outcome
 from pg_tf.datasets.readers.smiles import conformer
@@ -41,7 +41,7 @@ LABEL = "homolumogap"
 _SDF_NAMES = ("pcqm4m-v2-train.sdf.tar.gz", "pcqm4m-v2-train.sdf.gz", "pcqm4m-v2-train.sdf")
 
 
-def pcqm4mv2(root: str | os.PathLike[str], *, download: bool = True, validation: bool = False) -> Recipe:
+def pcqm4mv2(root: str | os.PathLike[str], *, download: bool = True, validation: bool = False) -> Reader:
     """The training molecules of PCQM4Mv2 with their DFT geometry, and their HOMO-LUMO gaps in eV.
 
     Args:
@@ -72,7 +72,7 @@ def pcqm4mv2(root: str | os.PathLike[str], *, download: bool = True, validation:
     for name in ("train", "valid"):
         if name not in parts or np.any(np.diff(parts[name]) <= 0):
             raise ValueError(f"root: {split} has no part {name!r} of rising indices, in which OGB writes it")
-    return Recipe(
+    return Reader(
         "pcqm4mv2",
         [sdf, table, split],
         {"validation": validation},
@@ -200,8 +200,11 @@ def parse_pcqm4mv2(chunk: Chunk) -> Iterator[Outcome]:
             yield place, error
 
 
+@quiet
 def _check_elements(atomic_numbers: np.ndarray, smiles: str) -> None:
     """Sees whether a geometry and a SMILES have the same heavy atoms; the hydrogens of one in ten SMILES are wrong."""
+    from rdkit import Chem
+
     molecule = Chem.MolFromSmiles(smiles, sanitize=False)
     if molecule is None:
         raise BadRecord("RDKit cannot read its SMILES, so that nothing shows whether the geometry is its own")

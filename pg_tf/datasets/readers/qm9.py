@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from pg_tf.datasets.readers.npz import npz
-from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
 from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
 from pg_tf.datasets.readers.streams import is_tar, tar_members
 from pg_tf.elements import atomic_number
@@ -23,7 +23,7 @@ PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve",
 _HARTREE = ("homo", "lumo", "gap", "zpve", "U0", "U", "H", "G")
 
 
-def qm9(files: Sequence[Path], label: str = "gap") -> Recipe:
+def qm9(files: Sequence[Path], label: str = "gap") -> Reader:
     """`dsgdb9nsd.xyz.tar.bz2`, single .xyz files out of it, or an .npz file as in `npz`.
 
     Args:
@@ -38,7 +38,7 @@ def qm9(files: Sequence[Path], label: str = "gap") -> Recipe:
     if label not in PROPERTIES:
         raise ValueError(f"label: must be one of {', '.join(PROPERTIES)}, got {label!r}")
     unit = "hartree" if label in _HARTREE else ""
-    return Recipe("qm9", files, {}, partial(_chunks, files), partial(parse_qm9, label), label=label, unit=unit)
+    return Reader("qm9", files, {}, partial(_chunks, files), partial(parse_qm9, label), label=label, unit=unit)
 
 
 def _chunks(files: Sequence[Path], count: int) -> Iterator[Chunk]:

@@ -11,29 +11,29 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
-from rdkit import Chem
 
-from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.quiet import quiet
+from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
 from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
 from pg_tf.datasets.readers.streams import delimited, unpacked
 
 # Cut into records here, not by RDKit's supplier: a damaged record then cannot swallow the next ones.
-# To the end of its line, which must be there: "$$$$" alone may be cut off.
+# Matches to the end of the line, which must be there: after a bare "$$$$" the file may be cut off.
 RECORD_END = re.compile(rb"^\$\$\$\$[^\n]*\n", re.MULTILINE)
 
 
-def sdf(files: Sequence[Path], label: str | None = None, unit: str = "") -> Recipe:
+def sdf(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reader:
     """SDF files with geometries: .sdf, .sdf.gz, .sdf.bz2, or a tar archive with one of them.
 
-    Bad is a record that is damaged or cut off, has no atoms, no 3D geometry or an atom that is no element, or whose
-    label is missing or not finite.
+    A record is bad if it is damaged or cut off, if it has no atoms, no 3D geometry or an atom that is no element, or if
+    its label is missing or not finite.
 
     Args:
       files: in the order in which their records are numbered.
       label: the property with the labels.
       unit: of the labels.
     """
-    return Recipe("sdf", files, {}, partial(_chunks, files), partial(parse_sdf, label), label=label, unit=unit)
+    return Reader("sdf", files, {}, partial(_chunks, files), partial(parse_sdf, label), label=label, unit=unit)
 
 
 def _chunks(files: Sequence[Path], count: int) -> Iterator[Chunk]:
@@ -64,7 +64,10 @@ def sdf_outcome(number: int, raw: bytes, label: str | None) -> Outcome:
         return place, error
 
 
+@quiet
 def _record(title: str, text: str, label: str | None) -> Record:
+    from rdkit import Chem
+
     supplier = Chem.SDMolSupplier()
     supplier.SetData(f"{text}$$$$\n", sanitize=False, removeHs=False)
     molecule = supplier[0] if len(supplier) == 1 else None

@@ -9,30 +9,29 @@ from functools import partial
 from typing import IO, Any
 
 import numpy as np
-from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.quiet import quiet
+from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
 from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, parse_label, record
 from pg_tf.datasets.readers.streams import DAMAGE, damage_of, unpacked_text
 from pg_tf.datasets.xtb import homo_lumo_gap, require_tblite
 
 XTB = "xtb"
-"""Label that asks for a computed gap."""
+"""The label that stands for a computed gap."""
 LARGEST_SEED = 2**31 - 1
-"""That RDKit takes; for -1 it draws another geometry every time."""
+"""The largest seed that RDKit takes; with -1 it would draw another geometry every time."""
 
 
 def smiles(
     files: Sequence[Path], label: str | None = None, unit: str = "", smiles_column: str = "smiles", seed: int = 0
-) -> Recipe:
+) -> Reader:
     """CSV tables with a header, or .smi files with a SMILES and perhaps a name in each line; plain, .gz or .bz2.
 
     A molecule gets its hydrogens and one conformer: ETKDGv3's (doi:10.1021/acs.jcim.0c00025), relaxed with MMFF94, or
     with UFF where MMFF94 has no parameters. This takes some 30 ms, with "xtb" about a second.
 
-    Bad are: SMILES that RDKit cannot read, that hold several molecules (salts) or an atom that is no element, or that
-    get no conformer; a label that is missing or not finite.
+    A record is bad if RDKit cannot read its SMILES or finds no conformer, if it holds several molecules (salts) or an
+    atom that is no element, or if its label is missing or not finite.
 
     Args:
       files: the tables.
@@ -53,7 +52,7 @@ def smiles(
         unit = "eV"
     for path in files:
         _check_columns(path, smiles_column, label)
-    return Recipe(
+    return Reader(
         "smiles",
         files,
         {"smiles_column": smiles_column, "seed": seed},
@@ -125,12 +124,16 @@ def parse_smiles(label: str | None, seed: int, chunk: Chunk) -> Iterator[Outcome
             yield place, error
 
 
+@quiet
 def conformer(smiles: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Atomic numbers and a relaxed geometry, hydrogens included.
 
     Raises:
       BadRecord: if there is none.
     """
+    from rdkit import Chem
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
     molecule = Chem.MolFromSmiles(smiles) if smiles else None
     if molecule is None:
         raise BadRecord("RDKit cannot read the SMILES" if smiles else "there is no SMILES")

@@ -49,7 +49,7 @@ def read_split(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[np.int64]]
     """Reads OGB's `split_dict.pt`: a dict of index arrays.
 
     Raises:
-      ValueError: if it is none.
+      ValueError: if the file does not hold such a dict.
       OSError: if the file cannot be opened.
     """
     try:

@@ -75,7 +75,7 @@ def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable
                 if member is None:
                     raise ValueError(f"{path} holds no file that ends in {suffix}")
                 yield cast(IO[bytes], archive.extractfile(member)), raw.tell
-                # Where the archive is damaged, who read the file has met it.
+                # If the archive is damaged, the caller got that error while reading the file.
                 with contextlib.suppress(*DAMAGE):
                     other = next(members, None)
                     if other is not None:

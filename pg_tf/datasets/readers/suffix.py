@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from pg_tf.datasets.readers.npz import npz
-from pg_tf.datasets.readers.recipe import Recipe
+from pg_tf.datasets.readers.reader import Reader
 from pg_tf.datasets.readers.record import Path
 from pg_tf.datasets.readers.sdf import sdf
 from pg_tf.datasets.readers.smiles import smiles
 from pg_tf.datasets.readers.xyz import xyz
 
-SUFFIXES: Mapping[str, Callable[[Sequence[Path], str | None], Recipe]] = {
+SUFFIXES: Mapping[str, Callable[[Sequence[Path], str | None], Reader]] = {
     ".sdf": sdf,
     ".sd": sdf,
     ".csv": smiles,
@@ -24,8 +24,8 @@ SUFFIXES: Mapping[str, Callable[[Sequence[Path], str | None], Recipe]] = {
 """Readers by the end of a file's name, before .gz or .bz2."""
 
 
-def by_suffix(path: Path, label: str | None = None, argument: str = "path") -> Recipe:
-    """The recipe of a file.
+def by_suffix(path: Path, label: str | None = None, argument: str = "path") -> Reader:
+    """The reader of a file.
 
     Args:
       path: the file.
@@ -37,9 +37,9 @@ def by_suffix(path: Path, label: str | None = None, argument: str = "path") -> R
       FileNotFoundError: if there is no such file.
     """
     plain = os.fspath(path).lower().removesuffix(".gz").removesuffix(".bz2")
-    reader = SUFFIXES.get(os.path.splitext(plain)[1])
-    if reader is None:
+    make = SUFFIXES.get(os.path.splitext(plain)[1])
+    if make is None:
         raise ValueError(f"{argument}: {path} must end in {', '.join(SUFFIXES)}, each with or without .gz or .bz2")
     if not os.path.exists(path):
         raise FileNotFoundError(f"{argument}: there is no file {path}")
-    return reader([path], label)
+    return make([path], label)

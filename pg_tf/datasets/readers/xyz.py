@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import IO, Any
 
-from pg_tf.datasets.readers.recipe import Chunk, Recipe, chunked
+from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
 from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
 from pg_tf.datasets.readers.streams import unpacked
 
 
-def xyz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Recipe:
+def xyz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reader:
     """XYZ files: .xyz or .extxyz, plain, .gz, .bz2, or a tar archive with one of them.
 
     Args:
@@ -28,7 +28,7 @@ def xyz(files: Sequence[Path], label: str | None = None, unit: str = "") -> Reci
         import ase.io  # noqa: F401
     except ImportError as error:
         raise ImportError("this needs ASE: pip install ase, or pip install 'pg_tf[crystals]'") from error
-    return Recipe("xyz", files, {}, partial(_chunks, files), partial(parse_xyz, label), label=label, unit=unit)
+    return Reader("xyz", files, {}, partial(_chunks, files), partial(parse_xyz, label), label=label, unit=unit)
 
 
 def _chunks(files: Sequence[Path], count: int) -> Iterator[Chunk]:

@@ -1,4 +1,4 @@
-"""What to read and how: all that depends on the kind of source."""
+"""A reader: the files of a source, and how they become molecules."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pg_tf.datasets.units import unit_named
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Successive records of a source, as they stand there: the work of one process, and one shard.
+    """Successive raw records of a source: one process parses them, and they become one shard.
 
     Attributes:
       place: begins the place of each record in messages: the name of the file.
       first: number of the first record in the source.
-      records: raw records, as the recipe's `parse` takes them.
+      records: raw records, as the reader's `parse` takes them.
       size: bytes of the source that they take up.
       split: part of the source that they belong to.
       damage: what is wrong with the source after them, if anything.
-      numbers: of the records in the source, where they do not follow on `first`.
+      numbers: number of each record in the source, where they are not `first`, `first` + 1, ...
     """
 
     place: str
@@ -47,15 +47,15 @@ class Chunk:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a kind of source becomes molecules.
+class Reader:
+    """Files, how to cut them into chunks of records, and how a chunk becomes molecules.
 
     Attributes:
-      kind: its name.
+      kind: name of the format.
       files: what is read.
-      options: all that the result depends on, besides the files.
-      chunks: from the number of records in a chunk to the chunks, lazily and always the same.
-      parse: the molecules of a chunk, one outcome a record; runs in other processes.
+      options: what else the molecules depend on, besides the files.
+      chunks: yields the chunks, given the number of records in each; the same ones in every call.
+      parse: yields an outcome for each record of a chunk; must be picklable, as other processes call it.
       records_per_shard: unless the user says otherwise.
       label: name of the label, or None.
       unit: of the label as the source has it, in any spelling that `unit_named` knows.
@@ -78,7 +78,7 @@ class Recipe:
 
     @property
     def bytes(self) -> int:
-        """Of all files."""
+        """Size of all files together."""
         return sum(os.path.getsize(path) for path in self.files)
 
 
@@ -89,10 +89,10 @@ def chunked(
 
     Args:
       path: the file.
-      records: its records; may end in one of DAMAGE, which the last chunk then tells of.
+      records: its records. Where reading them ends in an error of DAMAGE, the last chunk has it in `damage`.
       count: records in a chunk.
       first: number of the first record.
-      position: bytes of the file that are read.
+      position: tells how many bytes of the file have been read.
       split: of all the records.
     """
     name, iterator = os.path.basename(os.fspath(path)), iter(records)

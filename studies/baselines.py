@@ -1,4 +1,4 @@
-"""What a network has to beat: the mean, a linear fit on the composition, and kernel ridge on SOAP."""
+"""Baselines, which see no grids: the mean, a linear fit on the composition, and kernel ridge on SOAP."""
 
 from __future__ import annotations
 
@@ -59,22 +59,22 @@ def soap_kernel_ridge(train: Molecules, validation: Molecules, test: Molecules) 
     return best[1]
 
 
-RIVALS: dict[str, Callable[[Molecules, Molecules, Molecules], Array]] = {
+BASELINES: dict[str, Callable[[Molecules, Molecules, Molecules], Array]] = {
     "mean": mean,
     "composition": composition,
     "soap": soap_kernel_ridge,
 }
 
 
-def run(rival: str, source: str, num_train: int, seed: int, root: Path) -> dict[str, Any]:
-    """The rival's errors on the split of that seed, as `studies.fit.run` has them.
+def run(baseline: str, source: str, num_train: int, seed: int, root: Path) -> dict[str, Any]:
+    """The errors of a baseline (a key of BASELINES) on the split of that seed, named as those of `studies.fit.run`.
 
     Raises:
       MissingData: if the data set is not there.
       ImportError: if an optional package is missing.
     """
     train, validation, test = data.split(source, num_train, seed, root)
-    return {**errors(RIVALS[rival](train, validation, test), test), "num_test": len(test)}
+    return {**errors(BASELINES[baseline](train, validation, test), test), "num_test": len(test)}
 
 
 def _soap(molecules: Molecules, species: list[int]) -> Array:

@@ -1,4 +1,4 @@
-"""How varied a data set is: molecular weights, sizes, elements, labels."""
+"""A summary of a data set: molecular weights, sizes, elements, labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from rdkit import Chem
 
 from pg_tf.datasets.molecules import Molecules
 from pg_tf.datasets.source import Source
@@ -20,8 +19,8 @@ _HEADER = ("", "mean", "std", "min", "5 %", "25 %", "median", "75 %", "95 %", "m
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Variety:
-    """Of a data set.
+class Summary:
+    """The distributions of a data set.
 
     Attributes:
       weights: float32 `[B]`, molecular weights in u, with the mean masses of the elements on Earth.
@@ -84,13 +83,15 @@ class Variety:
         return table
 
 
-def variety(source: Source) -> Variety:
-    """Reads a whole data set once and tells what is in it. Takes 20 bytes of memory a molecule.
+def summarize(source: Source) -> Summary:
+    """Reads a whole data set once and summarizes it. Takes 20 bytes of memory for each molecule.
 
     Raises:
       ValueError: if it is empty, or a shard is damaged.
       TypeError: if it is neither `Molecules` nor `Shards`.
     """
+    from rdkit import Chem
+
     masses = np.array([0.0, *(Chem.GetPeriodicTable().GetAtomicWeight(z) for z in range(1, len(SYMBOLS)))])
     weights, sizes, heavy, diameters, labels = [], [], [], [], []
     atoms, holders = np.zeros(len(SYMBOLS), np.int64), np.zeros(len(SYMBOLS), np.int64)
@@ -108,7 +109,7 @@ def variety(source: Source) -> Variety:
     if not sizes:
         raise ValueError("source: there is no molecule in it")
     present = np.flatnonzero(atoms)
-    return Variety(
+    return Summary(
         np.concatenate(weights),
         np.concatenate(sizes),
         np.concatenate(heavy),

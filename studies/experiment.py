@@ -1,4 +1,4 @@
-"""What a row of the results is: data, grid, network and training, all of it declared."""
+"""An experiment: everything that decides what a network learns, except the seed."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from pg_tf.training import Config
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """A training but for its seed.
+class Experiment:
+    """A training whose seed is still open.
 
     Attributes:
       source: "qm9", "pcqm4mv2" or "sample"; see `studies.data`.
       num_train: molecules to train on.
-      config: grid, network and training. Its `data`, `splits` and `seed` are not looked at.
-      pretrain: another recipe, whose weights this one starts from; the networks must have weights of the same shapes.
+      config: grid, network and training. Its `data`, `splits` and `seed` have no effect: `source` and
+        `studies.data.split` take their place.
+      pretrain: another experiment, whose trained weights this one starts from; both networks must have weights of the
+        same shapes.
     """
 
     source: str
     num_train: int
     config: Config
-    pretrain: Recipe | None = None
+    pretrain: Experiment | None = None
 
-    def replace(self, **changes: Any) -> Recipe:
-        """This recipe with some of it or of its config changed; `network` is merged with what is there."""
+    def replace(self, **changes: Any) -> Experiment:
+        """A copy with some attributes or settings of the config changed; `network` adds to what is there."""
         own = {name: changes.pop(name) for name in ("source", "num_train", "pretrain") if name in changes}
         if "network" in changes:
             changes["network"] = {**self.config.network, **changes["network"]}

@@ -1,14 +1,14 @@
-"""The variety report counts what is there."""
+"""The summary of a data set counts what is there."""
 
 import numpy as np
 import pytest
+from processes import app
 from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from pg_tf import plot
-from pg_tf.cli import app
-from pg_tf.datasets import Molecules, variety
+from pg_tf.datasets import Molecules, summarize
 
 WATER, METHANE = [8, 1, 1], [6, 1, 1, 1, 1]
 
@@ -16,7 +16,7 @@ WATER, METHANE = [8, 1, 1], [6, 1, 1, 1, 1]
 def test_weights_sizes_and_elements_of_water_and_methane() -> None:
     numbers = [WATER, METHANE, METHANE]
     molecules = Molecules.from_arrays(numbers, [np.zeros((len(z), 3)) for z in numbers], [1, 2, 3], unit="eV")
-    found = variety(molecules)
+    found = summarize(molecules)
     np.testing.assert_allclose(found.weights, [18.015, 16.043, 16.043], atol=1e-3)  # CRC Handbook
     assert found.sizes.tolist() == [3, 5, 5]
     assert found.heavy.tolist() == [1, 1, 1]
@@ -52,14 +52,14 @@ def test_molecule_that_counts_as_fitting_keeps_its_atoms_in_the_box_in_any_orien
 
 def test_table_of_boxes_counts_what_does_not_fit() -> None:
     ends = [[[0, 0, 0], [0, 0, length]] for length in (1.0, 9.0, 11.0, 50.0)]
-    rows = variety(Molecules.from_arrays([[6, 6]] * 4, ends)).fits()
+    rows = summarize(Molecules.from_arrays([[6, 6]] * 4, ends)).fits()
     assert rows[1] == ("8", "25.000%", "3")
     assert rows[3] == ("12", "75.000%", "1")
 
 
 def test_empty_source_is_an_error() -> None:
     with pytest.raises(ValueError, match="source: there is no molecule in it"):
-        variety(Molecules.from_arrays([], []))
+        summarize(Molecules.from_arrays([], []))
 
 
 def test_cumulative_curve_rises_from_the_smallest_to_the_largest_value() -> None:
