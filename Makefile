@@ -1,7 +1,7 @@
 # `make help` lists what can be made. Everything sets itself up first: see scripts/setup.sh.
 
 PYTHON_IN_VENV := .venv/bin/python
-OP_SOURCES := BUILD WORKSPACE .bazelrc setup.py \
+OP_SOURCES := BUILD WORKSPACE MODULE.bazel .bazelrc setup.py \
     $(filter-out %_test.cc, $(wildcard ops/* kernels/*)) $(wildcard third_party/*)
 OP := pg_tf/libpg_tf.json
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip --disable-pip-version-check install --quiet --no-build-isolation \
@@ -21,7 +21,7 @@ setup: $(OP) ## all that the other targets need: packages, .venv, the compiled o
 demo: setup ## train a 3D-ResNet on molecules, turn a grid back into atoms, write a report (ARGS="--help" for options)
 	@.venv/bin/pg-tf demo $(ARGS)
 
-bench: setup .venv/.bench ## speed beside rivals: tables and charts in runs/bench (ARGS="--quick", --install-rivals, --help)
+bench: setup .venv/.bench ## speed beside baselines: tables and charts in runs/bench (ARGS="--quick", --install-baselines, --help)
 	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
 
 check: lint ## for every edit, in 3 minutes: lint, types, the C++ tests and the Python tests that are not marked slow
@@ -32,10 +32,11 @@ test: lint ## all of it: lint, types, the C++ tests and all Python tests
 	tools/bazel test //...
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy and clang-format
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m mypy
+	.venv/bin/clang-format --dry-run --Werror $(wildcard ops/*.cc ops/*.h kernels/*.cc kernels/*.h benchmarks/baselines/*.cc)
 
 # Not after a set-up, which holds to the lock file that is to be replaced.
 lock: ## choose the releases that set-up installs: writes requirements.lock (ARGS="--upgrade" for the newest ones)

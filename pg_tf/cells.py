@@ -8,9 +8,7 @@ import tensorflow as tf
 
 from pg_tf._arguments import as_tensor, checked_periodic, describe
 from pg_tf._atoms import AtomLayout, flat_atoms
-
-# The volume of a cell over the product of its edges: below this its vectors lie in one plane but for rounding.
-LEAST_VOLUME = 1e-3
+from pg_tf._limits import LEAST_VOLUME
 
 
 def to_fractional(coords: Any, cell: Any) -> Any:

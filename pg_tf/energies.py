@@ -12,12 +12,10 @@ from pg_tf import _arguments, boxes, cells
 from pg_tf._arguments import as_tensor, describe
 from pg_tf._atoms import AtomLayout, flat_atoms, flat_or_one
 from pg_tf._autograph import plain
+from pg_tf._limits import LARGEST_ENERGY
 from pg_tf._ops import lennard_jones as lennard_jones_op
 from pg_tf.elements import SYMBOLS, atomic_number
 from pg_tf.force_fields import PROBES, UFF, ForceField, Probe
-
-LARGEST_ENERGY = 1e24
-"""The largest `max_energy`, K: a probe within a hundredth of sigma of an atom. Derivatives there still fit float32."""
 
 _MIXINGS = ("lorentz-berthelot", "geometric", None)
 

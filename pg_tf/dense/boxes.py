@@ -12,11 +12,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from pg_tf._atoms import FlatAtoms
+from pg_tf._limits import WIDEST_PERIODS
 
-# The sum over the images of a Gaussian wider than this many periods is constant to float64: its first Fourier component
-# is 2 exp(-2 pi^2 1.4^2) = 3e-17 (Poisson's summation formula). A narrower one reaches no further than this many images
-# to each side: exp(-r^2 / 2) < 2^-53 beyond 8.6 sigma.
-_WIDEST_PERIODS = 1.4
+# Images to each side that count: a Gaussian of at most WIDEST_PERIODS periods reaches no further.
 _IMAGES = 13
 
 
@@ -83,7 +81,7 @@ def axis_factors(
     period = lengths[:, tf.newaxis]
     coords -= tf.floor((coords - origin[:, tf.newaxis]) / period) * period
     images = coords[..., tf.newaxis] + tf.range(-_IMAGES, _IMAGES + 1, dtype=tf.float64) * period[..., tf.newaxis]
-    sigma = tf.minimum(sigma, _WIDEST_PERIODS * period)[..., tf.newaxis]
+    sigma = tf.minimum(sigma, WIDEST_PERIODS * period)[..., tf.newaxis]
     return tf.cast(tf.reduce_sum(_integrals(edges[:, tf.newaxis, tf.newaxis], images, sigma), axis=2), result)
 
 

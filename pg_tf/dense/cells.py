@@ -23,9 +23,10 @@ import numpy as np
 import tensorflow as tf
 
 from pg_tf import cells
+from pg_tf._limits import LEAST_VOLUME, REACH_FLOAT32, REACH_FLOAT64
 
-# Where exp(-r^2 / 2) falls below 2^-24 and 2^-53, in space and, by K sigma, in Fourier space.
-REACH = {tf.float32: 5.77, tf.float64: 8.58}
+# How far a Gaussian reaches, in sigma; and its Fourier components, by K sigma.
+REACH = {tf.float32: REACH_FLOAT32, tf.float64: REACH_FLOAT64}
 
 # More along one vector would not fit into any memory.
 _MOST_ORDERS = 1e5
@@ -78,7 +79,7 @@ def voxelize(
     else:
         sizes = list(orders)
     enough = tf.reduce_all(wanted <= tf.cast(tf.stack(sizes), tf.float64))
-    sound = enough & tf.reduce_all(cells.volume_ratio(cell) >= cells.LEAST_VOLUME)
+    sound = enough & tf.reduce_all(cells.volume_ratio(cell) >= LEAST_VOLUME)
 
     fractional = tf.einsum("bad,bde->bae", coords, units)
     for d in range(3):

@@ -15,15 +15,15 @@ from typing import Any
 import tensorflow as tf
 
 from pg_tf import cells
-
-# As in the compiled op (kernels/lennard_jones.h, lennard_jones_inputs.cc): closer than this, as r^2 / sigma^2, the
-# energy stays what it is there; and what it refuses becomes NaN here.
-_CLOSEST_SQUARED = 1e-4
-_LARGEST_ENERGY = 1e24
-_FURTHEST = 1e9
-_FLATTEST = 1e-8
-_LARGEST = 1e6
-_MOST_IMAGES = 2e7
+from pg_tf._limits import (
+    CLOSEST_ADDEND,
+    CLOSEST_SQUARED,
+    LARGEST_COORDINATE,
+    LARGEST_ENERGY,
+    LARGEST_PARAMETER,
+    LEAST_ENERGY_VOLUME,
+    MOST_IMAGES,
+)
 
 # Pairs of a source and a voxel that are worked on at once: some tens of MiB where steps are not fused.
 _PAIRS = 2**19
@@ -71,7 +71,7 @@ def lennard_jones(
     most = tf.where(tf.math.is_finite(most), most, tf.zeros_like(most))  # NaN below
     most = tf.stop_gradient(tf.reduce_max(most, axis=0))
     atoms = tf.shape(coords)[1]
-    countable = tf.reduce_prod(2 * most + 1) * tf.cast(atoms, tf.float64) <= _MOST_IMAGES
+    countable = tf.reduce_prod(2 * most + 1) * tf.cast(atoms, tf.float64) <= MOST_IMAGES
     most = tf.cast(tf.where(countable, most, tf.zeros_like(most)), tf.int32)
     images = tf.reduce_prod(2 * most + 1)
 
@@ -112,7 +112,7 @@ def lennard_jones(
 def clamped(energy: tf.Tensor, max_energy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The energies within plus and minus `max_energy` with derivatives of 0 where they were beyond, and whether they
     are within. NaN where `max_energy` is none that the compiled op takes."""
-    bound = tf.where((max_energy > 0) & (max_energy <= _LARGEST_ENERGY), max_energy, math.nan)
+    bound = tf.where((max_energy > 0) & (max_energy <= LARGEST_ENERGY), max_energy, math.nan)
     inside = tf.abs(energy) < bound
     beyond = tf.where(tf.math.is_nan(energy), energy, tf.sign(tf.stop_gradient(energy)) * bound)
     return tf.where(inside, energy, beyond), inside
@@ -145,10 +145,22 @@ def _sound(
     def bounded(values: tf.Tensor, low: float, high: float) -> tf.Tensor:
         return tf.reduce_all((values >= low) & (values <= high), axis=list(range(1, values.shape.rank)))
 
-    result = bounded(coords, -_FURTHEST, _FURTHEST) & bounded(sigma, 0, _LARGEST) & bounded(epsilon, 0, _LARGEST)
-    result &= bounded(origin, -_FURTHEST, _FURTHEST) & bounded(edges, -_FURTHEST, _FURTHEST)
-    result &= (cells.volume_ratio(edges) > _FLATTEST) & (cutoff > 0) & (cutoff <= _LARGEST)
-    return result & (cells.volume_ratio(cell) > _FLATTEST) & bounded(cell, -_FURTHEST, _FURTHEST) if repeats else result
+    result = (
+        bounded(coords, -LARGEST_COORDINATE, LARGEST_COORDINATE)
+        & bounded(sigma, 0, LARGEST_PARAMETER)
+        & bounded(epsilon, 0, LARGEST_PARAMETER)
+    )
+    result &= bounded(origin, -LARGEST_COORDINATE, LARGEST_COORDINATE) & bounded(
+        edges, -LARGEST_COORDINATE, LARGEST_COORDINATE
+    )
+    result &= (cells.volume_ratio(edges) > LEAST_ENERGY_VOLUME) & (cutoff > 0) & (cutoff <= LARGEST_PARAMETER)
+    return (
+        result
+        & (cells.volume_ratio(cell) > LEAST_ENERGY_VOLUME)
+        & bounded(cell, -LARGEST_COORDINATE, LARGEST_COORDINATE)
+        if repeats
+        else result
+    )
 
 
 def _energy(
@@ -172,7 +184,7 @@ def _energy(
     r_squared = tf.reduce_sum(apart**2, axis=-1)
     inside = r_squared < cutoff**2
     sigma_squared, four_epsilon = (sigma**2)[:, tf.newaxis], 4 * epsilon[:, tf.newaxis]
-    r_squared = tf.maximum(r_squared, sigma_squared * _CLOSEST_SQUARED + 1e-12)
+    r_squared = tf.maximum(r_squared, sigma_squared * CLOSEST_SQUARED + CLOSEST_ADDEND)
     # Beyond the cutoff anything finite will do, also for the derivatives.
     s6 = (sigma_squared / tf.where(inside, r_squared, tf.ones_like(r_squared))) ** 3
     energy = (s6 - 1) * s6

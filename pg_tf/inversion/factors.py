@@ -13,16 +13,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from scipy.special import erf
 
+from pg_tf._limits import REACH_FLOAT64, WIDEST_PERIODS
 from pg_tf.inversion.columns import Array, Kind, of_atoms
-
-# A Gaussian reaches so many sigma: what lies beyond is below float64's resolution.
-REACH = 8.6
-
-# A Gaussian wider than so many periods of its axis is even once its images are summed, to the last bit of float64.
-WIDEST_PERIODS = 1.4
-
-# The compiled op refuses a sigma below this part of the edge of an oblique voxel.
-LEAST_SIGMA = 1 / 12
 
 
 class AxisFactors(NamedTuple):
@@ -53,7 +45,7 @@ def axis_factors(position: Array, sigma: Array, length: Array, extent: int, peri
         return _integrals(edges, position, sigma)
     position = position - np.floor(position / length) * length
     sigma = np.minimum(sigma, WIDEST_PERIODS * length)
-    furthest = int(np.ceil(REACH * (sigma / length).max(initial=0)))
+    furthest = int(np.ceil(REACH_FLOAT64 * (sigma / length).max(initial=0)))
     images = [_integrals(edges, position + image * length, sigma) for image in range(-furthest, furthest + 1)]
     return AxisFactors(*(functools.reduce(np.add, parts) for parts in zip(*images, strict=True)))
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 from pg_tf import boxes, cells
 from pg_tf._arguments import checked_periodic
 from pg_tf._atoms import AtomLayout
+from pg_tf._limits import LEAST_SIGMA, LEAST_VOLUME
 from pg_tf.inversion.columns import Array
-from pg_tf.inversion.factors import LEAST_SIGMA
 from pg_tf.inversion.oblique import Oblique
 from pg_tf.inversion.orthogonal import Orthogonal
 from pg_tf.inversion.space import Space
@@ -137,10 +137,10 @@ def _cell(cell: Any, batch_size: int) -> Array:
     lattice = np.broadcast_to(cells.batched(cell, layout, tf.float64).numpy(), (batch_size, 3, 3))
     with np.errstate(divide="ignore", invalid="ignore"):
         volume = np.abs(np.linalg.det(lattice / np.linalg.norm(lattice, axis=2, keepdims=True)))
-    if not (volume >= cells.LEAST_VOLUME).all():
-        bad = int(np.argmin(volume >= cells.LEAST_VOLUME))
+    if not (volume >= LEAST_VOLUME).all():
+        bad = int(np.argmin(volume >= LEAST_VOLUME))
         raise ValueError(
-            f"cell: must be finite, and its volume at least {cells.LEAST_VOLUME} of the product of its edges: molecule "
+            f"cell: must be finite, and its volume at least {LEAST_VOLUME} of the product of its edges: molecule "
             f"{bad} has {lattice[bad].tolist()}"
         )
     return lattice

@@ -23,8 +23,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from scipy.special import erf
 
+from pg_tf._limits import REACH_FLOAT64
 from pg_tf.inversion.columns import COORDINATES, Array, Columns, Kind, VoxelColumns
-from pg_tf.inversion.factors import REACH
 from pg_tf.inversion.sharpen import Sharpener
 from pg_tf.inversion.sharpen_oblique import FourierSharpener
 from pg_tf.inversion.space import Flags, Space
@@ -174,7 +174,7 @@ class GaussianColumns:
         apart = fractional[:, :, np.newaxis] - fractional[:, np.newaxis]
         apart -= np.where(space.periodic, np.rint(apart), 0)
         widths = np.sqrt(np.einsum("kea,kef,kfa->ka", space.units, self._covariance, space.units))
-        furthest = np.floor(0.5 + REACH * widths.max(axis=0, initial=0)).astype(int) * np.array(space.periodic)
+        furthest = np.floor(0.5 + REACH_FLOAT64 * widths.max(axis=0, initial=0)).astype(int) * np.array(space.periodic)
         nearest = (apart.reshape(num_grids, -1, 3) @ space.cell).reshape(apart.shape)
         for image in itertools.product(*(range(-n, n + 1) for n in furthest.tolist())):
             yield nearest + (np.array(image, np.float64) @ space.cell)[:, np.newaxis, np.newaxis]

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from pg_tf import _arguments
-from pg_tf.energies import LARGEST_ENERGY, lennard_jones
+from pg_tf._limits import LARGEST_ENERGY
+from pg_tf.energies import lennard_jones
 from pg_tf.force_fields import PROBES, TRAPPE_ZEO, UFF, ForceField
 from pg_tf.layers import _options
 
