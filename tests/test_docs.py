@@ -115,6 +115,7 @@ def test_picture_of_the_architecture_names_modules_that_exist() -> None:
         } == set()
 
 
+@pytest.mark.slow
 def test_readme_runs(names: dict[str, Any]) -> None:
     run("README.md", names)
     assert names["found"].converged
