@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from pg_tf.training import ISOTROPIC, Config
+from pg_tf import training
 from studies.experiment import Experiment
 
 
@@ -40,33 +40,11 @@ class Baseline:
 
 Row = Trained | Baseline
 
-_TRAINING: dict[str, Any] = {
-    "channels": ISOTROPIC.channels,
-    "rotation": True,
-    "optimizer": "adamw",
-    "learning_rate": 3e-3,
-    "schedule": "cosine",
-    "weight_decay": 1e-2,
-    "clipnorm": 1.0,
-    "batch_size": 64,
-}
-
-SMALL = Experiment("qm9", 10000, ISOTROPIC)
+SMALL = Experiment("qm9", 10000, training.ISOTROPIC)
 
 # What `pg-tf demo` trains.
-DEMO = Experiment(
-    "qm9",
-    10000,
-    Config(
-        **_TRAINING,
-        grid_size=24,
-        sigma=0.4,
-        translation=0.5,
-        width=16,
-        network={"stem_kernel": 5},
-        loss="huber",
-        epochs=30,
-    ),
+DEMO = Experiment("qm9", 10000, training.SMALL).replace(
+    channels=training.ISOTROPIC.channels, translation=0.5, epochs=30
 )
 
 # 14.3 Å holds 99 % of the molecules, however they are turned. Voxels as those of SMALL, so that its weights fit.

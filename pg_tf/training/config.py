@@ -229,13 +229,12 @@ SMALL = Config(
 )
 """For some thousand molecules and two CPU cores."""
 
-ISOTROPIC = Config(
-    splits=None,
+ISOTROPIC = dataclasses.replace(
+    SMALL,
     channels=("C", "N", "O", "H", "F", "S", "Cl", "Br"),
     grid_size=16,
     sigma=0.45,
     box=10.4,
-    rotation=True,
     width=32,
     network={
         "blocks": [1, 1],
@@ -246,12 +245,6 @@ ISOTROPIC = Config(
         "hidden_activation": "silu",
     },
     loss="mae",
-    optimizer="adamw",
-    learning_rate=3e-3,
-    schedule="cosine",
-    weight_decay=1e-2,
-    clipnorm=1.0,
-    batch_size=64,
     epochs=30,
 )
 """The best found for molecules of up to 10 Å and two CPU cores: kernels that look the same from all sides, in voxels of
