@@ -93,7 +93,7 @@ def test_config_survives_its_file(tmp_path):
     ("change", "text"),
     [
         ({"sigma": 0.0}, "sigma: must be greater than 0, got 0.0"),
-        ({"epochs": 0}, "epochs: must be greater than or equal to 1, got 0"),
+        ({"epochs": 0}, "epochs: must be at least 1, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate: must be a finite number, got nan"),
         ({"splits": "most"}, 'splits: must be "official" or fractions'),
         ({"loss": "hinge"}, "loss: must be 'mse', 'mae' or 'huber', got 'hinge'"),
@@ -452,7 +452,7 @@ def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
         train("--data", data, "--label", "gap", "--network", "blocks=3"), "blocks must be whole numbers", "blocks=3"
     )
     one_line(train("--data", "sample", "--label", "charm"), "the sample has the label 'gap', not 'charm'")
-    one_line(train("--data", "sample", "--seed", 2**32), "seed: must be less than or equal to 4294967295, got")
+    one_line(train("--data", "sample", "--seed", 2**32), "seed: must be at most 4294967295, got 4294967296")
     one_line(train("--recipe", "large"), "--recipe: must be one of paper, small, isotropic")
     (tmp_path / "file").touch()
     one_line(train("--output", tmp_path / "file"), str(tmp_path / "file"))

@@ -46,8 +46,10 @@ def _first_of(error: ValidationError) -> str:
     name = str(first["loc"][0])
     if first["type"] == "unexpected_keyword_argument":
         return f"{name}: there is no such setting; there are {', '.join(SETTINGS)}"
+    allowed = first["msg"].replace("Input should be", "must be")
+    allowed = allowed.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
     or_none = " or none" if type(None) in get_args(SETTINGS[name].annotation) else ""
-    return f"{name}: {first['msg'].replace('Input should be', 'must be')}{or_none}, got {first['input']!r}"
+    return f"{name}: {allowed}{or_none}, got {first['input']!r}"
 
 
 @_in_one_line
