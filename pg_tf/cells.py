@@ -1,4 +1,4 @@
-"""Lattices: coordinates in units of their vectors, and what all that works with cells needs of them."""
+"""Lattice cells: fractional and Cartesian coordinates, wrapping, and what other modules share for cells."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _images(
     axes = tf.eye(3, batch_shape=[1], dtype=coords.dtype) if box.rotation is None else box.rotation
     axes, lengths, origin = layout.per_atom(axes), layout.per_atom(box.lengths), layout.per_atom(box.origin)
     margin = reach * sigma
-    # If a value is one that the op refuses, all atoms go there once, so that the op finds and names it.
+    # If the op would refuse a value, every atom is handed on once and where it is, so that the op finds and names it.
     present = channels >= 0
     finite = tf.reduce_all(tf.math.is_finite(coords), axis=1) & tf.math.is_finite(sigma) & (sigma > 0)
     sound = tf.reduce_all(finite | ~present) & tf.reduce_all(tf.math.is_finite(lengths) & tf.math.is_finite(origin))

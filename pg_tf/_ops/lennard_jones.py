@@ -56,8 +56,9 @@ def by_op(
 
     if not with_gradient:
         return energy, slope
-    # The registered gradient is that of the energy alone: were it that of the slope as well, it would have to be
-    # computed for the zeros that TensorFlow hands in where nobody asked for it.
+    # The registered gradient of the op is that of the energy alone. For an output that nobody used, TensorFlow passes
+    # zeros to a registered gradient, which would then compute the costly second derivatives in vain. So those of the
+    # slope are attached here.
     slope = _with_derivatives_of(dense_slope, [slope], [coords, sigma, epsilon, origin, edges, cell])[0]
     return energy, slope
 

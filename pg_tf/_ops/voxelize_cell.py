@@ -46,7 +46,7 @@ def by_dense(
 ) -> tf.Tensor:
     """The same without the op. `strain` `[N, 6]` and `orders` are those of `dense_cells.voxelize`."""
     coords, features, sigma = dense_boxes.sound_atoms(atoms, num_channels)
-    # The sums are made for the narrowest and the widest atom, and padding is neither.
+    # The narrowest and the widest sigma decide how many waves are summed. So padding gets the widest sigma of an atom.
     present = atoms.channels >= 0
     widest = tf.reduce_max(tf.where(present, sigma, tf.zeros_like(sigma)))
     sigma = tf.where(present, sigma, tf.where(widest > 0, tf.stop_gradient(widest), tf.ones_like(widest)))

@@ -119,7 +119,8 @@ def epochs(
         total = tf.data.INFINITE_CARDINALITY
     else:
         left_out, total = min(start, batches), max(batches - start, 0)
-        # Each pass over a dataset of one epoch is a new epoch: this counts them in numbers that look random.
+        # Each pass over a dataset of one epoch needs an order of its own: it draws a random number (from the seed) as
+        # the number of its epoch.
         numbers = (
             tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
             if shuffle

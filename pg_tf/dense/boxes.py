@@ -34,7 +34,7 @@ def sound_atoms(atoms: FlatAtoms, num_channels: int) -> tuple[tf.Tensor, tf.Tens
     present = channels >= 0
 
     def atoms_only(values: tf.Tensor, padding: float, valid: tf.Tensor) -> tf.Tensor:
-        # Harmless before it meets the arithmetic.
+        # Padding is replaced before anything is computed from it: it may hold NaN, which no later factor of 0 removes.
         mask = present if values.shape.rank == 1 else present[:, tf.newaxis]
         return tf.where(mask, tf.where(valid, values, math.nan), padding)
 

@@ -73,7 +73,7 @@ def voxelize(
     periods = _periods(sigma, units, periodic, reach)
     wanted = _orders(cell, sigma, periods, reach)
     if orders is None:
-        # Orders that are not finite make the grid NaN below; until then they must not ask for memory.
+        # Infinite and NaN orders are replaced by 1, so that no memory is asked for; `enough` then makes the grid NaN.
         finite = tf.where(tf.math.is_finite(wanted), tf.minimum(wanted, _MOST_ORDERS), tf.ones_like(wanted))
         sizes = tf.unstack(tf.cast(finite, tf.int32))
     else:
@@ -85,7 +85,8 @@ def voxelize(
     for d in range(3):
         if periodic[d]:
             continue
-        # Too far out to reach the grid, and far enough for its images to do so.
+        # An open vector has a long but finite period. An atom more than half of it from the middle does not reach the
+        # grid, but its images one period away could: it is left out.
         out = tf.abs(fractional[..., d] - 0.5) > periods[:, tf.newaxis, d] / 2
         features = tf.where(out[..., tf.newaxis], tf.zeros_like(features), features)
     fractional /= periods[:, tf.newaxis]

@@ -61,7 +61,8 @@ class VoxelColumns:
         channels = np.where(present, 0, -1).astype(np.int32).reshape(-1, 1)
         widths = np.broadcast_to(of_atoms(sigma), present.shape)
         sources = [tf.constant(coords.reshape(-1, 1, 3)), tf.constant(widths.reshape(-1, 1))]
-        # Gradients are linear in what comes from above, and their own derivatives to that are the columns.
+        # The gradient of sum(grid * above) to a coordinate is linear in `above`, and its derivative to `above` is the
+        # derivative of the grid to that coordinate: a column of the Jacobian.
         above = tf.zeros([len(channels), *shape], tf.float64)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
             outer.watch(above)

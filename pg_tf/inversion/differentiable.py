@@ -135,7 +135,7 @@ def refine_coords(
 
     @tf.custom_gradient
     def optimum(*sources: tf.Tensor) -> Any:
-        """Of grid, sigma and weights."""
+        """The refined coordinates, differentiable with respect to grid, sigma and weights."""
         coords = tf.numpy_function(optimum_of, [*sources, start, channels, *edges], _FLOAT)
         coords = tf.ensure_shape(coords, start.shape)
 

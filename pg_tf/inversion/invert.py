@@ -25,9 +25,10 @@ from pg_tf.inversion.strategy import Options, Solution, find_atoms
 # So many voxels are worked on at once, which takes some hundred MiB of work space.
 _VOXELS_AT_ONCE = 1 << 21
 
-# A grid may always leave so much unexplained, for the op's own grids are good to 1e-6 of the largest voxel: of the sum
-# of squares, and of the largest voxel.
+# What counts as rounding, for the op's own float32 grids are good to about 1e-6 of the largest voxel only: a grid is
+# explained when no more than this share of its sum of squares is left, ...
 _EPSILON = 1e-10
+# ... and the noise of a voxel is taken to be at least this share of the largest voxel.
 _ROUNDING = 1e-7
 
 

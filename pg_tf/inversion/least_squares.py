@@ -55,8 +55,12 @@ def refine(
     precision: float = 1e-6,
     smallest_step: float = 0.0,
 ) -> Fit:
-    """Lowers sum r^2 until the next step promises to lower it by less than `precision` of it, or no parameter would
-    change by `smallest_step` (coordinates: Å)."""
+    """Lowers sum r^2 of each grid, in at most `max_steps` steps.
+
+    A grid is done when the next step promises to lower its sum by no more than the share `precision`, when that step
+    would change no parameter by `smallest_step` or by the resolution of the space (coordinates: Å), or when the damping
+    has reached its bound, because not even very short steps help.
+    """
     size = max(int(start.counts.max(initial=0)), 1)
     best = start.padded(size)
     loss = np.empty(len(problem.grids))

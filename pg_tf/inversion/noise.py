@@ -15,8 +15,8 @@ from pg_tf.inversion.waves import waves
 # White noise is not expected to be this many standard deviations high anywhere in a grid.
 SIGNIFICANT = 5.5
 
-# Atoms cannot be told from noise that changes the amplitude which fits an atom best by more than this: standard
-# deviation, in atoms.
+# If noise alone makes the best-fitting amplitude of an atom vary by more than this (standard deviation, in atoms), an
+# atom could hide in it, and a grid does not count as explained.
 _FAINTEST = 0.2
 
 # The shortest waves of a grid, as a part of all its waves, are taken to be noise alone.

@@ -21,7 +21,8 @@ _SHARP_VOXELS_AT_ONCE = 1 << 20
 
 
 class Peaks(NamedTuple):
-    """Peaks of grids, one grid after another, the most persistent of each grid first.
+    """Peaks of grids, one grid after another. Of each grid, those that never meet a higher peak above the floor come
+    first, the highest first; then the others, the most persistent first.
 
     Attributes:
       grid: `[P]`, the grid's number.

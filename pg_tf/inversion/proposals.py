@@ -13,7 +13,8 @@ from pg_tf.inversion.problem import Atoms, Problem
 from pg_tf.inversion.seeds import most_atoms
 from pg_tf.inversion.sharpen import Sharpener
 
-# An atom with less support than this part of a right one's is taken to be in a wrong place.
+# Where the number of atoms is known: an atom whose support is below this share of that of a correctly placed atom is
+# taken to be in a wrong place. (Elsewhere the price of an atom decides.)
 _LEAST_SUPPORT = 0.2
 
 # New atoms are put beside their place by this much, in sigma: two in one place have the same gradient and never part.

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from pg_tf.inversion.columns import Array
 
-# The spectrum of the sharpened Gaussian may be so high where it ends. A higher end is sharper, with more ripples.
-# Voxels end it abruptly; noise, where it is as strong as the signal, ends it softly through the ridge, and so it may
-# be higher there.
+# How high the spectrum of the sharpened Gaussian (1 at frequency 0) may still be at the frequency beyond which nothing
+# is known. The higher, the sharper the peaks, and the stronger the ripples around them. The voxels cut the spectrum off
+# at their Nyquist frequency. Noise makes it fade, through the ridge, where it is as strong as the signal; so softer an
+# end makes weaker ripples, and the spectrum may be higher there.
 _CUT_BY_VOXELS = 0.3
 _CUT_BY_NOISE = 0.6
 

@@ -119,7 +119,8 @@ class FourierSharpener:
         return self._at_places(self._spectrum(residuals), self._matched), self._unit
 
     def _weights(self, grids: Array) -> npt.NDArray[np.complex128]:
-        """The spectrum of (A A^T + ridge)^-1 grids, A being what makes grids of densities; `_filter` leads on."""
+        """The spectrum of (A A^T + ridge)^-1 applied to the grids, where A maps a density to its grid. Multiplied by
+        `_filter` it is the spectrum of the sharpened grids."""
         power, ridge = self._power, self._ridge[:, np.newaxis, np.newaxis, np.newaxis]
         if not any(self._margins):
             return self._spectrum(grids) / (power + ridge)

@@ -144,8 +144,12 @@ class SeparableSharpener:
 
 
 def _spectrum(position: Array, sigma: Array, length: Array, extent: int, periodic: bool) -> tuple[Array, Array, Array]:
-    """Of one axis, on which atoms may be at `[K, m]`: singular vectors on the side of the voxels `[K, n, n]`, those on
-    the side of the places times the singular values `[K, m, n]`, and the values `[K, n]`."""
+    """The singular value decomposition of one axis's map from atoms at the places `position`, `[K, m]`, to `n` voxels.
+
+    Returns:
+      The left singular vectors, one entry for each voxel, `[K, n, n]`; the right ones, one entry for each place,
+      multiplied by their singular values, `[K, m, n]`; and the singular values, `[K, n]`.
+    """
     factors = axis_factors(position, sigma, length, extent, periodic).value.transpose(0, 2, 1)  # [K, n, m]
     squares, vectors = np.linalg.eigh(factors @ factors.transpose(0, 2, 1))
     # Smaller squares are lost in rounding, and in the ridge.

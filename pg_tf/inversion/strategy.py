@@ -123,7 +123,8 @@ def find_atoms(
         fit = descend(problem, atoms, optimizer, max_steps=options.max_steps, epsilon=options.epsilon)
     solution = _judged(problem, sharpener, *fit, counts, options)
     _repair(problem, sharpener, solution, counts, options)
-    # Where the number of atoms came from the mass, and so many do not explain the grid, the box may cut some.
+    # Where the mass told the number of atoms, and that many do not explain the grid, the box may cut some of them:
+    # repair again, with any number of atoms, which may lie outside of the box.
     doubtful = np.flatnonzero(~solution.explained & (counts >= 0) & (given < 0))
     if len(doubtful) and options.max_repairs and not problem.space.closed:
         part, again = problem[doubtful], solution[doubtful]
@@ -144,7 +145,8 @@ def _counts(
     whole = np.rint(mass)
     deviation = noise / start.scale * np.sqrt(grids[0].size)
     sure = (deviation < _WHOLE) & (whole >= 0)
-    # A small background adds up to much over all voxels, and an unknown scale says nothing of the number.
+    # The mass tells no number where a background is fitted, since even a small one adds up over all voxels, or where
+    # the mass of an atom (its scale) is not known.
     sure &= not (options.free.scale or len(problem.exponents))
     return np.where(given >= 0, given, np.where(sure, whole, -1)).astype(np.int64), mass
 

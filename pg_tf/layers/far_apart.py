@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# What each vector gives up to be shared out evenly, so that a softmax reaches it and has a slope there.
+# The share of each vector that is spread evenly over its components: no softmax of finite weights gives a component of
+# exactly 0, and near 0 it hardly learns.
 _EVEN = 0.1
 
 _CANDIDATES = 4096

@@ -1,5 +1,5 @@
-"""Symmetry operations of a crystal, in fractional coordinates, and whether they can be those of its cell; whether
-that can be one."""
+"""Symmetry operations of a crystal in fractional coordinates, and checks: whether they map the lattice onto itself,
+whether they form a group, and whether the lengths of the lattice vectors are plausible."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class Config:
     patience: int | None = Field(default=None, ge=1)
     """Training stops after this many epochs without an improvement of the monitor."""
     max_minutes: float | None = Field(default=None, gt=0)
-    """Time for the whole cosine schedule, where that is over sooner than all epochs."""
+    """Minutes for the whole training: if they are over before the epochs, the cosine schedule ends with them."""
     monitor: Literal["val_loss", "val_mae", "val_mse"] = "val_loss"
     """The model of the epoch in which this is lowest is kept."""
     # Chance.

@@ -109,7 +109,8 @@ def training_batches(
         points = points.apply(augment(config.seed, translation=0.0, start=start))
     if not config.translation:
         return _prefetched(_made_by(service, _voxelized(points, config)))
-    # A box around each molecule goes where the molecule goes: it has to be there before the shift.
+    # Fitted after the shift, a box would move along with the molecule, and the grid would not change. So it is fitted
+    # before.
     shift = augment(config.seed, rotation=False, translation=config.translation, start=start)
     return _prefetched(_made_by(service, _voxelized_in(_boxed(points, config).apply(shift), config)))
 

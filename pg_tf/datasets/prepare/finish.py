@@ -49,7 +49,8 @@ def intact(root: Path, manifest: Manifest) -> bool:
         lost = [shard for shard, lost in zip(manifest.shards, pool.map(differs, manifest.shards), strict=True) if lost]
     for shard in lost:
         warnings.warn(f"{root / shard.file} is missing or damaged: it is made again now", stacklevel=4)
-        # Not left to be overwritten: a shard that is sound in itself, but another's, would be taken for done.
+        # Deleted, and not left to be overwritten: any sound shard counts as done when the folder is prepared again,
+        # and this may be a sound one that belongs to another folder.
         (root / shard.file).unlink(missing_ok=True)
     return not lost and (root / _SKIPPED).exists()
 
