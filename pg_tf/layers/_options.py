@@ -68,6 +68,11 @@ def data_format(value: str | None) -> str:
     return checked_data_format(keras.config.image_data_format() if value is None else value)
 
 
+def saved(layer: keras.layers.Layer, *names: str) -> dict[str, Any]:
+    """The options of a layer that Keras saves as they are."""
+    return {name: getattr(layer, name) for name in names}
+
+
 def at_least_float32(dtype: str) -> tf.DType:
     return tf.float64 if dtype == "float64" else tf.float32
 
