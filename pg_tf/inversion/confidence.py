@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.least_squares import Free, normal_matrix
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 
 
 def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array, rounding: float) -> Array:

@@ -14,7 +14,8 @@ import numpy as np
 from scipy.special import erf
 
 from pg_tf._limits import REACH_FLOAT64, WIDEST_PERIODS
-from pg_tf.inversion.columns import Array, Kind, of_atoms
+from pg_tf.inversion.atoms import Array
+from pg_tf.inversion.columns import Kind, of_atoms
 
 
 class AxisFactors(NamedTuple):

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pg_tf.inversion.atoms import Atoms
 from pg_tf.inversion.least_squares import Fit
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 
 
 def descend(

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import scipy.fft
 from scipy.special import erfinv
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 from pg_tf.inversion.problem import Problem
 from pg_tf.inversion.sharpen import Sharpener
 from pg_tf.inversion.waves import waves

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf import _library
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 from pg_tf.inversion.noise import SIGNIFICANT
 from pg_tf.inversion.sharpen import Sharpener
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 
 
 def waves(vectors: Array, shape: Any) -> tuple[Array, Array]:
