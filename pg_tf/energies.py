@@ -1,7 +1,5 @@
 """Lennard-Jones energy grids: what a probe feels in the middle of each voxel."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Windows: orthogonal boxes that look into a crystal, and the images of its atoms that they see."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

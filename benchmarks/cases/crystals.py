@@ -1,7 +1,5 @@
 """Crystals: boxes that repeat beside boxes that do not, oblique cells and energy grids beside NumPy at every voxel."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """PgTf>LennardJones: energy grids."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

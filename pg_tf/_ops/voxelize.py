@@ -1,7 +1,5 @@
 """PgTf>Voxelize: grids of boxes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

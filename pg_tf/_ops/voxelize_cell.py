@@ -1,7 +1,5 @@
 """PgTf>VoxelizeCell: grids along lattice vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

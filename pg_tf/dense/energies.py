@@ -5,8 +5,6 @@ to any order, compiles with XLA (`jit_compile=True`, also where the values are n
 accelerators. Memory is that of some tens of grids, whatever the number of atoms and images.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Sequence

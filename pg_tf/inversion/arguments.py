@@ -1,7 +1,5 @@
 """Checks of the arguments of `grid_to_coords`; each raises a ValueError that names the argument and the value."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

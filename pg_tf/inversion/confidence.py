@@ -1,7 +1,5 @@
 """How far to trust a single atom: its likely error, and how much of the grid would be unexplained without it."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -5,8 +5,6 @@ gradients of any order go through them, and have a fixed number of images. Those
 the inversion, come with their derivatives, and have no more images than sigma asks for.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import ClassVar, NamedTuple
 

@@ -1,7 +1,5 @@
 """The paper's own optimisation: first-order descent through the op (ParticleGrid paper, Eq. 7-16)."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import keras

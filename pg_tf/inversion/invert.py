@@ -1,7 +1,5 @@
 """`grid_to_coords`: makes a problem of one channel of each of the caller's grids, and a result of what is found."""
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

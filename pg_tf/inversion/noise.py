@@ -1,7 +1,5 @@
 """How noisy a grid is, and whether what the atoms leave of it is white noise or more."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import scipy.fft

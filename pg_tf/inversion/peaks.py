@@ -1,7 +1,5 @@
 """Peaks of grids that stand out from their surroundings: persistent homology (ParticleGrid paper, section IV)."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

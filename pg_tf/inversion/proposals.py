@@ -1,7 +1,5 @@
 """Repair: other atoms to try where those found do not explain a grid. Some are added, moved or left out."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -1,7 +1,5 @@
 """Seeds: atoms at the peaks of a sharpened grid, from which the descent begins."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The plane waves that a periodic grid is a sum of."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Options of the layers as Keras saves them, and what the layers have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Atoms read from grids inside of a model, with coordinates that can be differentiated."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`pg_tf.lennard_jones` as a Keras layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The folder of a run: what a training leaves behind, and all that predicting needs."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import dataclasses
