@@ -3,8 +3,6 @@
 python -m benchmarks [--quick] [--data FILE.npz] [--cases floor study ...] [--install-baselines]
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import time

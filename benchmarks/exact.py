@@ -1,7 +1,5 @@
 """The grid of one molecule in float64, straight from Eq. 1-5 of the paper: what errors are measured against."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

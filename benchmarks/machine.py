@@ -1,7 +1,5 @@
 """The machine and the programs that the figures are from."""
 
-from __future__ import annotations
-
 import datetime
 import os
 import platform

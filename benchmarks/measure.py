@@ -1,8 +1,6 @@
 """Timing. What is compared takes turns in one run, so that a ratio holds although the speed of a machine changes from
 second to second."""
 
-from __future__ import annotations
-
 import dataclasses
 import statistics
 import time

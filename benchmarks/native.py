@@ -1,7 +1,5 @@
 """Compiles the C++ of the baselines."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

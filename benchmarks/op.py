@@ -1,7 +1,5 @@
 """pg_tf as the benchmarks call it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

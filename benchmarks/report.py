@@ -1,7 +1,5 @@
 """Tables for the terminal and in Markdown, and everything as JSON."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path

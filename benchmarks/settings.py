@@ -1,7 +1,5 @@
 """What a run of the benchmarks measures, and where it keeps it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path

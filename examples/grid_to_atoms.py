@@ -9,8 +9,6 @@ one (Eq. 7-16). For real work use `pg_tf.grid_to_coords`, which also mends missi
 grid_to_atoms.png, and grid_to_atoms.html with three-dimensional pictures that can be turned.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import os

@@ -11,8 +11,6 @@ model, so that the gradient of the loss reaches the embedding through that of th
 molecules are found again in their grids, and their elements from the learned vectors.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # before TensorFlow is imported

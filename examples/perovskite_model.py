@@ -13,8 +13,6 @@ labels, and fits to the volume and the numbers of atoms, which do not see where 
 minutes on two cores.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import os

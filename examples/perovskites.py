@@ -8,8 +8,6 @@ atoms are Gaussians of the same width. Two planes through each cell are drawn, t
 with B and X (z = 1/2).
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path

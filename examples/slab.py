@@ -8,8 +8,6 @@ energy is that of UFF's Lennard-Jones terms, which leave out a metal's electrons
 strongly it is bound. Needs ASE: pip install 'pg_tf[crystals]'.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path

@@ -9,12 +9,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 template <typename T>
 class BoundingBoxOp : public OpKernel {
  public:
@@ -73,10 +67,7 @@ class BoundingBoxOp : public OpKernel {
   bool cubic_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("PgTf>BoundingBox").Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"),
-                        BoundingBoxOp<float>);
-REGISTER_KERNEL_BUILDER(Name("PgTf>BoundingBox").Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"),
-                        BoundingBoxOp<double>);
+PG_TF_REGISTER_FLOAT_AND_DOUBLE("PgTf>BoundingBox", BoundingBoxOp);
 
 }  // namespace
 }  // namespace pg_tf

@@ -9,12 +9,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 template <typename T>
 class LennardJonesGradOp : public OpKernel {
  public:
@@ -104,10 +98,7 @@ class LennardJonesGradOp : public OpKernel {
   bool periodic_[3], shift_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("PgTf>LennardJonesGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"),
-                        LennardJonesGradOp<float>);
-REGISTER_KERNEL_BUILDER(Name("PgTf>LennardJonesGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"),
-                        LennardJonesGradOp<double>);
+PG_TF_REGISTER_FLOAT_AND_DOUBLE("PgTf>LennardJonesGrad", LennardJonesGradOp);
 
 }  // namespace
 }  // namespace pg_tf

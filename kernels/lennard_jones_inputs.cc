@@ -10,10 +10,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-
 absl::Status CheckParameter(const char* name, const Tensor& tensor, int64_t num_atoms, const Tensor& row_splits) {
   if (tensor.dims() != 1 || tensor.dim_size(0) != num_atoms) {
     return InvalidArgument(name, " must have one value for each of the ", num_atoms, " atoms, got shape ",

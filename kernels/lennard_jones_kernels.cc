@@ -11,12 +11,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 // Memory for the probes of one tile.
 template <typename T>
 class TileBuffer {
@@ -159,10 +153,7 @@ class LennardJonesOp : public OpKernel {
   bool periodic_[3], shift_, with_gradient_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("PgTf>LennardJones").Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"),
-                        LennardJonesOp<float>);
-REGISTER_KERNEL_BUILDER(Name("PgTf>LennardJones").Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"),
-                        LennardJonesOp<double>);
+PG_TF_REGISTER_FLOAT_AND_DOUBLE("PgTf>LennardJones", LennardJonesOp);
 
 }  // namespace
 }  // namespace pg_tf

@@ -13,12 +13,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 // CPU cycles a voxel; an estimate by which TensorFlow splits the work. Most voxels lie below the floor.
 constexpr double kCyclesPerVoxel = 10;
 
@@ -99,10 +93,7 @@ class PersistentPeaksOp : public OpKernel {
   PersistenceSpec spec_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("PgTf>PersistentPeaks").Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"),
-                        PersistentPeaksOp<float>);
-REGISTER_KERNEL_BUILDER(Name("PgTf>PersistentPeaks").Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"),
-                        PersistentPeaksOp<double>);
+PG_TF_REGISTER_FLOAT_AND_DOUBLE("PgTf>PersistentPeaks", PersistentPeaksOp);
 
 }  // namespace
 }  // namespace pg_tf

@@ -8,11 +8,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 class SimdLevelsOp : public OpKernel {
  public:
   using OpKernel::OpKernel;

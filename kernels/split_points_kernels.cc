@@ -8,11 +8,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 template <typename T>
 class SplitPointsOp : public OpKernel {
  public:
@@ -42,10 +37,7 @@ class SplitPointsOp : public OpKernel {
   }
 };
 
-REGISTER_KERNEL_BUILDER(Name("PgTf>SplitPoints").Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"),
-                        SplitPointsOp<float>);
-REGISTER_KERNEL_BUILDER(Name("PgTf>SplitPoints").Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"),
-                        SplitPointsOp<double>);
+PG_TF_REGISTER_FLOAT_AND_DOUBLE("PgTf>SplitPoints", SplitPointsOp);
 
 }  // namespace
 }  // namespace pg_tf

@@ -14,10 +14,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 int64_t PhysicalMemory() { return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE); }
 
 std::string ShapeText(const GridSpec& spec) {

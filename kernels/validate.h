@@ -12,7 +12,28 @@
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/tensor.h"
 
+// Registers the kernel `Op<T>` for both types of the coordinates.
+#define PG_TF_REGISTER_FLOAT_AND_DOUBLE(name, Op)                                                           \
+  REGISTER_KERNEL_BUILDER(Name(name).Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"), Op<float>); \
+  REGISTER_KERNEL_BUILDER(Name(name).Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"), Op<double>)
+
+// Registers the kernel `Op<T, Out>` for all types of the coordinates and of the grids.
+#define PG_TF_REGISTER_GRIDS(name, Op)                   \
+  PG_TF_REGISTER_GRID(name, Op, float, float);           \
+  PG_TF_REGISTER_GRID(name, Op, float, Eigen::half);     \
+  PG_TF_REGISTER_GRID(name, Op, float, Eigen::bfloat16); \
+  PG_TF_REGISTER_GRID(name, Op, double, double)
+#define PG_TF_REGISTER_GRID(name, Op, T, Out) \
+  REGISTER_KERNEL_BUILDER(                    \
+      Name(name).Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), Op<T, Out>)
+
 namespace pg_tf {
+
+using ::tensorflow::OpKernel;
+using ::tensorflow::OpKernelConstruction;
+using ::tensorflow::OpKernelContext;
+using ::tensorflow::Tensor;
+using ::tensorflow::TensorShape;
 
 // The error for bad input; its text is the parts put together.
 template <typename... Parts>
@@ -21,7 +42,7 @@ absl::Status InvalidArgument(const Parts&... parts) {
 }
 
 // "molecule 2, atom 5", for an index into the atoms of the whole batch.
-std::string AtomPlace(const tensorflow::Tensor& row_splits, int64_t atom);
+std::string AtomPlace(const Tensor& row_splits, int64_t atom);
 
 // The grid that an op's attributes describe.
 struct GridSpec {
@@ -36,19 +57,19 @@ struct GridSpec {
 absl::Status ReadLevel(const Level** level);
 
 // The attribute `periodic`, one flag for each axis.
-absl::Status ReadPeriodic(tensorflow::OpKernelConstruction* ctx, bool periodic[3]);
+absl::Status ReadPeriodic(OpKernelConstruction* ctx, bool periodic[3]);
 
 // Whether the attribute `data_format` is channels_last.
-absl::Status ReadChannelsLast(tensorflow::OpKernelConstruction* ctx, bool* channels_last);
+absl::Status ReadChannelsLast(OpKernelConstruction* ctx, bool* channels_last);
 
 // The attributes `grid_shape`, `num_channels` and `data_format`, checked.
-absl::Status ReadGridSpec(tensorflow::OpKernelConstruction* ctx, GridSpec* spec);
+absl::Status ReadGridSpec(OpKernelConstruction* ctx, GridSpec* spec);
 
 // The grid that an upstream gradient of rank 5 belongs to, checked.
-absl::Status GridSpecOf(const tensorflow::Tensor& upstream, bool channels_last, GridSpec* spec);
+absl::Status GridSpecOf(const Tensor& upstream, bool channels_last, GridSpec* spec);
 
 // Checks that the upstream gradient has a grid for each molecule.
-absl::Status ValidateUpstream(const tensorflow::Tensor& upstream, int64_t batch_size);
+absl::Status ValidateUpstream(const Tensor& upstream, int64_t batch_size);
 
 tensorflow::TensorShape GridShape(const GridSpec& spec, int64_t batch_size);
 
@@ -59,20 +80,19 @@ absl::Status ValidateGridSpec(const GridSpec& spec);
 absl::Status ValidateGridSize(const GridSpec& spec, int64_t batch_size, int64_t bytes_per_voxel);
 
 // Checks that row splits begin with 0, never decrease, and end with num_atoms.
-absl::Status ValidateRowSplits(const tensorflow::Tensor& row_splits, int64_t num_atoms);
+absl::Status ValidateRowSplits(const Tensor& row_splits, int64_t num_atoms);
 
 // Checks the shapes of coords and channels, and that the coordinates of real atoms are finite.
 template <typename T>
-absl::Status ValidateCoords(const tensorflow::Tensor& coords, const tensorflow::Tensor& channels,
-                            const tensorflow::Tensor& row_splits);
+absl::Status ValidateCoords(const Tensor& coords, const Tensor& channels, const Tensor& row_splits);
 
 // Checks channels, weights and sigma of the ops that voxelize; to be called after ValidateCoords.
 template <typename T>
-absl::Status ValidateAtoms(const tensorflow::Tensor& channels, const tensorflow::Tensor& weights,
-                           const tensorflow::Tensor& sigma, const tensorflow::Tensor& row_splits, int64_t num_channels);
+absl::Status ValidateAtoms(const Tensor& channels, const Tensor& weights, const Tensor& sigma, const Tensor& row_splits,
+                           int64_t num_channels);
 
 template <typename T>
-absl::Status ValidateBox(const tensorflow::Tensor& origin, const tensorflow::Tensor& lengths, int64_t batch_size);
+absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t batch_size);
 
 }  // namespace pg_tf
 

@@ -8,12 +8,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 // CPU cycles for a voxel that an atom touches; an estimate by which TensorFlow splits the work.
 constexpr double kCyclesPerTouched = 30;
 
@@ -147,10 +141,7 @@ class VoxelizeCellGradOp : public OpKernel {
   bool with_virial_;
 };
 
-REGISTER_KERNEL_BUILDER(Name("PgTf>VoxelizeCellGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<float>("T"),
-                        VoxelizeCellGradOp<float>);
-REGISTER_KERNEL_BUILDER(Name("PgTf>VoxelizeCellGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<double>("T"),
-                        VoxelizeCellGradOp<double>);
+PG_TF_REGISTER_FLOAT_AND_DOUBLE("PgTf>VoxelizeCellGrad", VoxelizeCellGradOp);
 
 }  // namespace
 }  // namespace pg_tf

@@ -9,8 +9,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::Tensor;
-
 // Voxels that one atom may touch, images counted: some ten seconds of work.
 constexpr double kMostVoxels = 1e10;
 

@@ -10,12 +10,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 // A grid is split into slabs of about this many voxels; their sums stay in the second-level cache.
 constexpr int64_t kSlabVoxels = int64_t{1} << 14;
 
@@ -106,15 +100,7 @@ class VoxelizeCellOp : public OpKernel {
   bool periodic_[3];
 };
 
-#define PG_TF_REGISTER(T, Out)                                                                                      \
-  REGISTER_KERNEL_BUILDER(                                                                                          \
-      Name("PgTf>VoxelizeCell").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
-      VoxelizeCellOp<T, Out>)
-PG_TF_REGISTER(float, float);
-PG_TF_REGISTER(float, Eigen::half);
-PG_TF_REGISTER(float, Eigen::bfloat16);
-PG_TF_REGISTER(double, double);
-#undef PG_TF_REGISTER
+PG_TF_REGISTER_GRIDS("PgTf>VoxelizeCell", VoxelizeCellOp);
 
 }  // namespace
 }  // namespace pg_tf

@@ -11,12 +11,6 @@
 namespace pg_tf {
 namespace {
 
-using ::tensorflow::OpKernel;
-using ::tensorflow::OpKernelConstruction;
-using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
-using ::tensorflow::TensorShape;
-
 // Outputs larger than this are written past the caches: the second-level cache of a core is no larger.
 constexpr int64_t kStreamBytes = int64_t{1} << 20;
 
@@ -148,18 +142,8 @@ class VoxelizeGradOp : public OpKernel {
   bool periodic_[3];
 };
 
-#define PG_TF_REGISTER(T, Out)                                                                                      \
-  REGISTER_KERNEL_BUILDER(                                                                                          \
-      Name("PgTf>Voxelize").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"),     \
-      VoxelizeOp<T, Out>);                                                                                          \
-  REGISTER_KERNEL_BUILDER(                                                                                          \
-      Name("PgTf>VoxelizeGrad").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T").TypeConstraint<Out>("dtype"), \
-      VoxelizeGradOp<T, Out>)
-PG_TF_REGISTER(float, float);
-PG_TF_REGISTER(float, Eigen::half);
-PG_TF_REGISTER(float, Eigen::bfloat16);
-PG_TF_REGISTER(double, double);
-#undef PG_TF_REGISTER
+PG_TF_REGISTER_GRIDS("PgTf>Voxelize", VoxelizeOp);
+PG_TF_REGISTER_GRIDS("PgTf>VoxelizeGrad", VoxelizeGradOp);
 
 }  // namespace
 }  // namespace pg_tf

@@ -1,7 +1,5 @@
 """Convolutions whose kernels look the same from all sides."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """From a network with outputs of order one to a property in its unit."""
 
-from __future__ import annotations
-
 import keras
 
 

@@ -148,36 +148,21 @@ def resnet3d10(
     >>> model.count_params()
     14361793
     """
-    return resnet3d(
-        width=width,
-        input_shape=input_shape,
-        outputs=outputs,
-        **{"blocks": (1, 1, 1, 1), "name": "resnet3d10", **options},
-    )
+    return _of_depth("resnet3d10", (1, 1, 1, 1), (width, input_shape, outputs), **options)
 
 
 def resnet3d18(
     width: int = 64, input_shape: Sequence[int | None] = (32, 32, 32, 1), outputs: int = 1, **options: Any
 ) -> keras.Model:
     """Instantiates the 3D-ResNet-18: two basic blocks a stage. Arguments as in `resnet3d10`."""
-    return resnet3d(
-        width=width,
-        input_shape=input_shape,
-        outputs=outputs,
-        **{"blocks": (2, 2, 2, 2), "name": "resnet3d18", **options},
-    )
+    return _of_depth("resnet3d18", (2, 2, 2, 2), (width, input_shape, outputs), **options)
 
 
 def resnet3d34(
     width: int = 64, input_shape: Sequence[int | None] = (32, 32, 32, 1), outputs: int = 1, **options: Any
 ) -> keras.Model:
     """Instantiates the 3D-ResNet-34: 3, 4, 6, 3 basic blocks. Arguments as in `resnet3d10`."""
-    return resnet3d(
-        width=width,
-        input_shape=input_shape,
-        outputs=outputs,
-        **{"blocks": (3, 4, 6, 3), "name": "resnet3d34", **options},
-    )
+    return _of_depth("resnet3d34", (3, 4, 6, 3), (width, input_shape, outputs), **options)
 
 
 def resnet3d50(
@@ -192,6 +177,13 @@ def resnet3d50(
         outputs=outputs,
         **{"name": "resnet3d50", **options},
     )
+
+
+def _of_depth(name: str, blocks: Sequence[int], sizes: tuple[int, Any, int], /, **options: Any) -> keras.Model:
+    """A network of width, input shape and outputs `sizes`; `options` come before the name and the blocks."""
+    width, input_shape, outputs = sizes
+    options = {"blocks": blocks, "name": name, **options}
+    return resnet3d(width=width, input_shape=input_shape, outputs=outputs, **options)
 
 
 @dataclasses.dataclass(frozen=True)

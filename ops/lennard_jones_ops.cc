@@ -1,25 +1,18 @@
 #include "ops/shapes.h"
-#include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/shape_inference.h"
 
 namespace pg_tf {
 namespace {
 
 absl::Status CheckInputs(InferenceContext* c, DimensionHandle* num_atoms, DimensionHandle* batch_size) {
-  ShapeHandle coords, sigma, epsilon, row_splits, ignored;
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 2, &coords));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 1, &sigma));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 1, &epsilon));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(3), 1, &row_splits));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(4), 2, &ignored));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(5), 3, &ignored));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(6), 3, &ignored));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(7), 0, &ignored));
+  // coords, sigma, epsilon, row_splits, origin, edges, cell, cutoff.
+  constexpr int kRanks[] = {2, 1, 1, 1, 2, 3, 3, 0};
+  ShapeHandle inputs[8];
+  for (int i = 0; i < 8; ++i) TF_RETURN_IF_ERROR(c->WithRank(c->input(i), kRanks[i], &inputs[i]));
   DimensionHandle three;
-  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(coords, 1), 3, &three));
-  TF_RETURN_IF_ERROR(c->Merge(c->Dim(coords, 0), c->Dim(sigma, 0), num_atoms));
-  TF_RETURN_IF_ERROR(c->Merge(*num_atoms, c->Dim(epsilon, 0), num_atoms));
-  return c->Subtract(c->Dim(row_splits, 0), 1, batch_size);
+  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(inputs[0], 1), 3, &three));
+  TF_RETURN_IF_ERROR(c->Merge(c->Dim(inputs[0], 0), c->Dim(inputs[1], 0), num_atoms));
+  TF_RETURN_IF_ERROR(c->Merge(*num_atoms, c->Dim(inputs[2], 0), num_atoms));
+  return c->Subtract(c->Dim(inputs[3], 0), 1, batch_size);
 }
 
 absl::Status LennardJonesShape(InferenceContext* c) {

@@ -1,6 +1,4 @@
 #include "ops/shapes.h"
-#include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/shape_inference.h"
 
 namespace pg_tf {
 namespace {

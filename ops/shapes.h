@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
 namespace pg_tf {
@@ -52,8 +53,14 @@ inline absl::Status SetGridShape(InferenceContext* c, DimensionHandle batch_size
   return absl::OkStatus();
 }
 
-// Sets outputs 0 and 1 to the gradients of coords and of weights (input 2), atom by atom.
-inline void SetAtomGradientShapes(InferenceContext* c, DimensionHandle num_atoms) {
+// Checks the rank of the upstream gradient (the last input) of an op that voxelizes, and sets the outputs: the
+// gradients of coords, of weights (input 2), and, where the attribute `flag` asks for it, one with some columns for
+// each atom.
+inline absl::Status SetGradientShapes(InferenceContext* c, DimensionHandle num_atoms, const char* flag, int columns) {
+  ShapeHandle upstream;
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(c->num_inputs() - 1), 5, &upstream));
+  bool wanted;
+  TF_RETURN_IF_ERROR(c->GetAttr(flag, &wanted));
   c->set_output(0, c->Matrix(num_atoms, 3));
   if (!c->RankKnown(c->input(2))) {
     c->set_output(1, c->UnknownShape());
@@ -62,6 +69,8 @@ inline void SetAtomGradientShapes(InferenceContext* c, DimensionHandle num_atoms
   } else {
     c->set_output(1, c->Vector(num_atoms));
   }
+  c->set_output(2, wanted ? c->Matrix(num_atoms, columns) : c->Matrix(0, columns));
+  return absl::OkStatus();
 }
 
 }  // namespace pg_tf

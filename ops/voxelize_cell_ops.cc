@@ -1,6 +1,4 @@
 #include "ops/shapes.h"
-#include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/shape_inference.h"
 
 namespace pg_tf {
 namespace {
@@ -23,13 +21,7 @@ absl::Status VoxelizeCellShape(InferenceContext* c) {
 absl::Status VoxelizeCellGradShape(InferenceContext* c) {
   DimensionHandle num_atoms, batch_size;
   TF_RETURN_IF_ERROR(CheckInputs(c, &num_atoms, &batch_size));
-  ShapeHandle upstream;
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(6), 5, &upstream));
-  bool with_virial;
-  TF_RETURN_IF_ERROR(c->GetAttr("with_virial", &with_virial));
-  SetAtomGradientShapes(c, num_atoms);
-  c->set_output(2, with_virial ? c->Matrix(num_atoms, 6) : c->Matrix(0, 6));
-  return absl::OkStatus();
+  return SetGradientShapes(c, num_atoms, "with_virial", 6);
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
 #include "ops/shapes.h"
-#include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/shape_inference.h"
 
 namespace pg_tf {
 namespace {
@@ -21,13 +19,7 @@ absl::Status VoxelizeShape(InferenceContext* c) {
 absl::Status VoxelizeGradShape(InferenceContext* c) {
   DimensionHandle num_atoms, batch_size;
   TF_RETURN_IF_ERROR(CheckInputs(c, &num_atoms, &batch_size));
-  ShapeHandle upstream;
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(7), 5, &upstream));
-  bool with_sigma;
-  TF_RETURN_IF_ERROR(c->GetAttr("with_sigma", &with_sigma));
-  SetAtomGradientShapes(c, num_atoms);
-  c->set_output(2, with_sigma ? c->Matrix(num_atoms, 3) : c->Matrix(0, 3));
-  return absl::OkStatus();
+  return SetGradientShapes(c, num_atoms, "with_sigma", 3);
 }
 
 }  // namespace

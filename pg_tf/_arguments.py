@@ -1,7 +1,5 @@
 """Checks of callers' arguments. Every error names the argument and the value it has."""
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Sequence

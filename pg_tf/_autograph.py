@@ -1,7 +1,5 @@
 """Functions that AutoGraph takes as they are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

@@ -7,8 +7,6 @@ average over it as well. Pores that no molecule could reach count as any other.
 Formulas: Dubbeldam, Torres-Knoop, Walton, Mol. Simul. 39, 1253 (2013), doi:10.1080/08927022.2013.819102.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """The box that a grid divides into voxels: given, or fitted to the atoms."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import tensorflow as tf

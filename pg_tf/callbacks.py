@@ -1,7 +1,5 @@
 """Keras callbacks for models that make grids."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Lattice cells: fractional and Cartesian coordinates, wrapping, and what other modules share for cells."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """The demonstration: learn a property from grids made on the fly, turn grids back into atoms, and write a report."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import time

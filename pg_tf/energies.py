@@ -1,7 +1,5 @@
 """Lennard-Jones energy grids: what a probe feels in the middle of each voxel."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -126,13 +124,8 @@ def lennard_jones(
     lattice = tf.eye(3, batch_shape=[1], dtype=tf.float64) if cell is None else cells.batched(cell, layout, tf.float64)
     origin, edges = _grid_frame(box, cell, lattice, coords, numbers, layout)
     energy, gradient = (lennard_jones_op.by_op if use_op else lennard_jones_op.by_dense)(
-        xyz,
-        pair_sigma,
-        pair_epsilon,
+        lennard_jones_op.Structures(xyz, pair_sigma, pair_epsilon, origin, edges, lattice),
         layout,
-        origin,
-        edges,
-        lattice,
         as_tensor("cutoff", cutoff, tf.float64),
         as_tensor("max_energy", LARGEST_ENERGY if max_energy is None else max_energy, tf.float64),
         dtype=dtype,

@@ -1,7 +1,5 @@
 """Keras losses."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """Points `[..., A, 4]` with the columns channel, x, y, z: the form in which molecules travel through tf.data."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """A report as one HTML file that needs nothing else: no network, no other file."""
 
-from __future__ import annotations
-
 import dataclasses
 import html
 import os

@@ -1,7 +1,5 @@
 """Atoms to grids: the exact integral of each atom's Gaussian over each voxel."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

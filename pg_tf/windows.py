@@ -1,7 +1,6 @@
 """Windows: orthogonal boxes that look into a crystal, and the images of its atoms that they see."""
 
-from __future__ import annotations
-
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -41,7 +40,7 @@ def seen_through(box: Box, atoms: FlatAtoms, cell: tf.Tensor, periodic: Sequence
     if all(periodic):  # from this width on the grid is even; wider atoms would only need more images for the same grid
         even = tf.minimum(sigma, layout.per_atom(_widest(cell, reach)))
         sigma = tf.where(tf.math.is_finite(sigma), even, sigma)
-    coords, image_of, row_splits = _images(atoms.coords, atoms.channels, sigma, layout, cell, periodic, box, reach)
+    coords, image_of, row_splits = _images(dataclasses.replace(atoms, sigma=sigma), cell, periodic, box, reach)
     return FlatAtoms(
         coords,
         tf.gather(atoms.channels, image_of),
@@ -61,25 +60,18 @@ def _widest(cell: tf.Tensor, reach: float) -> tf.Tensor:
 
 
 def _images(
-    coords: tf.Tensor,
-    channels: tf.Tensor,
-    sigma: tf.Tensor,
-    layout: AtomLayout,
-    cell: tf.Tensor,
-    periodic: Sequence[bool],
-    box: Box,
-    reach: float,
+    atoms: FlatAtoms, cell: tf.Tensor, periodic: Sequence[bool], box: Box, reach: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Coordinates `[M, 3]` of the images, the index `[M]` of the atom behind each, ascending, and their row splits
     `[B + 1]`."""
     cells.check_volume(cell)
-    atoms = tf.shape(coords, tf.int64)[0]
+    coords, sigma, layout = atoms.coords, atoms.sigma, atoms.layout
     lattice, to_units = layout.per_atom(cell), layout.per_atom(cells.inverse(cell))
     axes = tf.eye(3, batch_shape=[1], dtype=coords.dtype) if box.rotation is None else box.rotation
     axes, lengths, origin = layout.per_atom(axes), layout.per_atom(box.lengths), layout.per_atom(box.origin)
     margin = reach * sigma
     # If the op would refuse a value, every atom is handed on once and where it is, so that the op finds and names it.
-    present = channels >= 0
+    present = atoms.channels >= 0
     finite = tf.reduce_all(tf.math.is_finite(coords), axis=1) & tf.math.is_finite(sigma) & (sigma > 0)
     sound = tf.reduce_all(finite | ~present) & tf.reduce_all(tf.math.is_finite(lengths) & tf.math.is_finite(origin))
 
@@ -101,7 +93,7 @@ def _images(
     counts = tf.stop_gradient(tf.cast(tf.where(sound, counts, tf.ones_like(counts)), tf.int64))
     totals = tf.cast(totals, tf.int64)
 
-    atom = tf.repeat(tf.range(atoms), totals)
+    atom = tf.repeat(tf.range(tf.shape(coords, tf.int64)[0]), totals)
     number = tf.range(tf.reduce_sum(totals)) - tf.gather(tf.cumsum(totals, exclusive=True), atom)
     _, count_y, count_z = tf.unstack(tf.gather(counts, atom), axis=1)
     steps = tf.stack([number // (count_z * count_y), number // count_z % count_y, number % count_z], axis=1)

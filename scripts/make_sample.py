@@ -11,8 +11,6 @@ Sources: ETKDGv3 doi:10.1021/acs.jcim.0c00025, MMFF94s
 doi:10.1002/(SICI)1096-987X(199905)20:7<720::AID-JCC7>3.0.CO;2-X, GFN2-xTB doi:10.1021/acs.jctc.8b01176.
 """
 
-from __future__ import annotations
-
 import argparse
 import collections
 import itertools

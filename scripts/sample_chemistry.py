@@ -4,8 +4,6 @@ Rings, linkers, chains and substituents, listed below, are joined at random. Wha
 dropped, and so is what is hard to make by the synthetic accessibility score (doi:10.1186/1758-2946-1-8).
 """
 
-from __future__ import annotations
-
 import collections
 import pathlib
 import random

@@ -1,7 +1,5 @@
 """Baselines, which see no grids: the mean, a linear fit on the composition, and kernel ridge on SOAP."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Learning curves: how the error falls with the number of molecules, and how far that carries."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

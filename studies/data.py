@@ -1,7 +1,5 @@
 """The molecules of the studies, and how they are split."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Trains the network of an experiment, and measures it."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import math

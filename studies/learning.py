@@ -5,8 +5,6 @@ python -m studies.learning --row base --seeds 3
 python -m studies.learning --render
 """
 
-from __future__ import annotations
-
 import os
 
 # Both are read when TensorFlow is loaded. oneDNN's 3D convolutions are several times faster than Eigen's, and

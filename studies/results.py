@@ -1,7 +1,5 @@
 """Results as JSON lines, and as the tables of docs/results.md."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The rows of docs/results.md: what is trained for each, and what it is compared with."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

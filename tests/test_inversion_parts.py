@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from pg_tf.inversion.arguments import polynomial_exponents
+from pg_tf.inversion.atoms import Atoms
 from pg_tf.inversion.least_squares import Free, normal_matrix, refine
 from pg_tf.inversion.noise import is_white, noise_level, residual_noise
 from pg_tf.inversion.orthogonal import Orthogonal
 from pg_tf.inversion.peaks import persistent_peaks
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 from pg_tf.inversion.sharpen_orthogonal import SeparableSharpener
 from tests.tolerances import NUMERIC_GRADIENT
 

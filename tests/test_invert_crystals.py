@@ -10,13 +10,14 @@ import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 import pg_tf
+from pg_tf.inversion.atoms import Atoms
 from pg_tf.inversion.columns import COORDINATES, Kind
 from pg_tf.inversion.factors import AxisFactors, axis_factors
 from pg_tf.inversion.noise import noise_level
 from pg_tf.inversion.oblique import Oblique
 from pg_tf.inversion.orthogonal import Orthogonal
 from pg_tf.inversion.peaks import persistent_peaks
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 from pg_tf.inversion.waves import waves
 from pg_tf.structures import Structure, read_structure
 from tests.tolerances import FLOAT64_GRID, INVERSION
@@ -296,7 +297,8 @@ def test_inner_products_in_an_oblique_cell_are_those_of_the_numeric_columns(rng)
         columns[kind] = grids(coords + step * np.eye(3)[axis], sigma) - grids(coords - step * np.eye(3)[axis], sigma)
         columns[kind] /= 2 * step
     columns[Kind.SIGMA] = (grids(coords, sigma + step) - grids(coords, sigma - step)) / (2 * step)
-    ours = space.columns(coords, np.ones((1, 3), bool), np.array([sigma]), shape, True)
+    atoms = Atoms(coords, np.ones((1, 3), bool), np.array([sigma]), np.ones(1), np.zeros((1, 0)))
+    ours = space.columns(atoms, shape, with_sigma=True)
     for one, other in itertools.product(Kind, repeat=2):
         expected = columns[one] @ columns[other].T
         scale = np.outer(*(np.linalg.norm(columns[kind], axis=1) for kind in (one, other)))

@@ -1,7 +1,5 @@
 """Writing the memory that grids need, and nothing else."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable
 from pathlib import Path

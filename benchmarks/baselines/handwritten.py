@@ -1,8 +1,6 @@
 """Voxelizers that this project wrote to measure itself against, from what one writes first to what the ParticleGrid
 paper did. All compute Eq. 1-5 of the paper with float32 grids, in this process."""
 
-from __future__ import annotations
-
 import ctypes
 import itertools
 import math

@@ -7,8 +7,6 @@ gradients in float64, which VoxMol does not have. VoxMol's own grids have a chan
 0.25 Å, where strict maxima do well.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

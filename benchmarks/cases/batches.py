@@ -1,8 +1,6 @@
 """What the size of a batch does: above 32 MiB the C library takes each output fresh from the system, and the page
 faults cost more than the grids. pg_tf keeps such memory; TensorFlow's own ops show what it would cost."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

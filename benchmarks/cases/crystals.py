@@ -1,7 +1,6 @@
 """Crystals: boxes that repeat beside boxes that do not, oblique cells and energy grids beside NumPy at every voxel."""
 
-from __future__ import annotations
-
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -25,11 +24,7 @@ _SPACE = 7  # voxels
 
 
 def run(settings: Settings) -> dict[str, Table]:
-    return {
-        "periodic": _periodic(settings),
-        "oblique": _oblique(settings),
-        "energies": _energies(settings),
-    }
+    return {"periodic": _periodic(settings), "oblique": _oblique(settings), "energies": _energies(settings)}
 
 
 def _periodic(settings: Settings) -> Table:
@@ -109,7 +104,8 @@ def _oblique(settings: Settings) -> Table:
             shape=(extent,) * 3,
             num_channels=1,
         )
-        one = _first(crystal)
+        of_atoms = ("coords", "channels", "weights", "sigma")
+        one = dataclasses.replace(crystal, **{name: getattr(crystal, name)[:1] for name in of_atoms})
         call = _cell_grid(crystal)
         error = np.abs(call().numpy()[0] - crystal.grid(nodes=6)[0]).max() / crystal.grid(nodes=6).max()
         times = settings.measure(
@@ -134,18 +130,6 @@ def _oblique(settings: Settings) -> Table:
     return Table("Cells, time an atom", rows, notes)
 
 
-def _first(crystal: cell_reference.Crystal) -> cell_reference.Crystal:
-    return cell_reference.Crystal(
-        crystal.coords[:1],
-        crystal.channels[:1],
-        crystal.weights[:1],
-        crystal.sigma[:1],
-        crystal.cell,
-        crystal.shape,
-        crystal.num_channels,
-    )
-
-
 def _cell_grid(crystal: cell_reference.Crystal) -> Callable[[], tf.Tensor]:
     coords, cell = tf.constant(crystal.coords, tf.float32), tf.constant(crystal.cell, tf.float32)
     return lambda: pg_tf.voxelize(coords, sigma=SIGMA, cell=cell, grid_shape=crystal.shape)
@@ -160,7 +144,7 @@ def _energies(settings: Settings) -> Table:
         shift = np.stack(np.meshgrid(*[np.arange(repeats)] * 3, indexing="ij"), -1).reshape(-1, 1, 3) @ unit.cell
         coords = (unit.coords + shift).reshape(-1, 3)
         cell, copies = unit.cell * repeats, repeats**3
-        call = _energy_grid(coords, np.tile(unit.sigma, copies), np.tile(unit.epsilon, copies), cell, extent)
+        call = _energy_grid(extent, coords, np.tile(unit.sigma, copies), np.tile(unit.epsilon, copies), cell)
         works = {"pg_tf": timed(call)}
         if repeats == 1:
             works["NumPy"] = timed(unit.energy)
@@ -181,14 +165,9 @@ def _energies(settings: Settings) -> Table:
     return Table("Energy grids, time a voxel", rows, notes)
 
 
-def _energy_grid(
-    coords: npt.NDArray[np.float64],
-    sigma: npt.NDArray[np.float64],
-    epsilon: npt.NDArray[np.float64],
-    cell: npt.NDArray[np.float64],
-    extent: int,
-) -> Callable[[], object]:
-    values = [tf.constant(array, tf.float32) for array in (coords, sigma, epsilon, cell)]
+def _energy_grid(extent: int, *arrays: npt.NDArray[np.float64]) -> Callable[[], object]:
+    """A call for coordinates, sigma, epsilon and cell."""
+    values = [tf.constant(array, tf.float32) for array in arrays]
     return lambda: pg_tf.lennard_jones(
         values[0], sigma=values[1], epsilon=values[2], mixing=None, cell=values[3], grid_shape=extent, cutoff=9.0
     )

@@ -1,7 +1,5 @@
 """The op beside writing its output once, which nothing can beat."""
 
-from __future__ import annotations
-
 from benchmarks import op
 from benchmarks.baselines.floor import Floor
 from benchmarks.measure import timed

@@ -1,8 +1,6 @@
 """Files that molecules can be kept in: how fast TensorFlow has ragged batches of them, and how large they are; and
 whether a training that reads them keeps up with the op."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from collections.abc import Callable

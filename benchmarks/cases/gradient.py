@@ -1,7 +1,5 @@
 """The gradient as a multiple of the forward pass."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

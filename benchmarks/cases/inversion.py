@@ -1,7 +1,5 @@
 """Grids back to atoms; `python -m benchmarks.inversion` has more options."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from benchmarks.inversion.methods import METHODS

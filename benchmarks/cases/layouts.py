@@ -1,7 +1,5 @@
 """Channels first and last, and the types of the grid."""
 
-from __future__ import annotations
-
 from benchmarks import op
 from benchmarks.baselines.floor import Floor
 from benchmarks.measure import timed

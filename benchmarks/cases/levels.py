@@ -1,7 +1,5 @@
 """The instruction sets that the kernels are compiled for."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Published voxelizers, with Gaussians of the same width and in the same boxes."""
 
-from __future__ import annotations
-
 import contextlib
 from typing import Any
 

@@ -1,8 +1,6 @@
 """tf.data around the op, on all cores: in batches beside calling the op in a loop, molecule by molecule beside an op
 that does nothing."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

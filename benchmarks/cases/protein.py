@@ -1,7 +1,5 @@
 """A system as large as a protein: the time should grow with atoms plus voxels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

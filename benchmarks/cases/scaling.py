@@ -4,8 +4,6 @@ over loopback. docs/scaling.md says how many cores and how much network follow.
 Measured is CPU time: the number of cores that are needed follows from it, and other programs disturb it least.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -1,7 +1,5 @@
 """The study of the ParticleGrid paper (Fig. 3-5) again: grid sizes, sigmas, and what each idea is worth."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The op with more than one thread."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

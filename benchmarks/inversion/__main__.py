@@ -12,8 +12,6 @@ voxel. --closing draws how near two atoms of a channel may come to each other. T
 The baseline is benchmarks/baselines/voxmol.py: strict maxima among 26 neighbours, then L-BFGS.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import itertools

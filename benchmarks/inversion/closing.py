@@ -1,7 +1,5 @@
 """How near two atoms of one channel may come to each other before they are no longer found."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What turns grids back into atoms: pg_tf, and the baseline."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What is counted of the atoms that a method found."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """The table as it is printed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from benchmarks.inversion.scoring import EXACT, NEAR

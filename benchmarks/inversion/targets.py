@@ -1,7 +1,5 @@
 """The grids that are inverted, and how well that should go."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pg_tf

@@ -1,7 +1,5 @@
 """Derivatives of the gradient ops, which have no kernel: those of the same gradient in TensorFlow's own ops."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

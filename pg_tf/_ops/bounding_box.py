@@ -1,7 +1,5 @@
 """PgTf>BoundingBox: boxes around molecules."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import tensorflow as tf

@@ -1,8 +1,6 @@
 """PgTf>LennardJones: energy grids."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -10,92 +8,67 @@ import tensorflow as tf
 from pg_tf import _library
 from pg_tf._atoms import AtomLayout, summed_like
 from pg_tf.dense import energies as dense_energies
+from pg_tf.dense.energies import Structures
 
 _ops = _library.load()
 
 
 def by_op(
-    coords: tf.Tensor,
-    sigma: tf.Tensor,
-    epsilon: tf.Tensor,
+    structures: Structures,
     layout: AtomLayout,
-    origin: tf.Tensor,
-    edges: tf.Tensor,
-    cell: tf.Tensor,
     cutoff: tf.Tensor,
     max_energy: tf.Tensor,
     *,
     dtype: tf.DType,
-    grid_shape: tuple[int, int, int],
-    periodic: tuple[bool, bool, bool],
-    shift: bool,
     with_gradient: bool,
+    **attributes: Any,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Clamped energies `[B, nx, ny, nz]` and, if wanted, gradients to the probe; arguments as PgTf>LennardJones."""
+    """Clamped energies `[B, nx, ny, nz]` and, if wanted, gradients to the probe.
+
+    Args:
+      structures: their atoms flat, `[N, ...]`; origin, edges and cell may also be one for all, `[1, ...]`.
+      layout: of the atoms.
+      cutoff: scalar, Å.
+      max_energy: scalar, K.
+      dtype: of the results.
+      with_gradient: whether gradients are wanted.
+      **attributes: of PgTf>LennardJones: grid_shape, periodic, shift.
+    """
+    *atoms, origin, edges, cell = structures
+    options = {"T": dtype, "with_gradient": with_gradient, **attributes}
     energy, slope = _ops.pg_tf_lennard_jones(
-        coords,
-        sigma,
-        epsilon,
-        layout.row_splits,
-        origin,
-        edges,
-        cell,
-        cutoff,
-        max_energy,
-        T=dtype,
-        grid_shape=grid_shape,
-        periodic=list(periodic),
-        shift=shift,
-        with_gradient=with_gradient,
+        *atoms, layout.row_splits, origin, edges, cell, cutoff, max_energy, **options
     )
 
-    def dense_slope(x: tf.Tensor, s: tf.Tensor, e: tf.Tensor, *geometry: tf.Tensor) -> tf.Tensor:
-        at, vectors, lattice = geometry
-        attributes = {"dtype": dtype, "grid_shape": grid_shape, "periodic": periodic, "shift": shift}
-        return by_dense(x, s, e, layout, at, vectors, lattice, cutoff, max_energy, **attributes, with_gradient=True)[1]
+    def dense_slope(*inputs: tf.Tensor) -> tf.Tensor:
+        same = Structures(*inputs)
+        return by_dense(same, layout, cutoff, max_energy, dtype=dtype, with_gradient=True, **attributes)[1]
 
     if not with_gradient:
         return energy, slope
     # The registered gradient of the op is that of the energy alone. For an output that nobody used, TensorFlow passes
     # zeros to a registered gradient, which would then compute the costly second derivatives in vain. So those of the
     # slope are attached here.
-    slope = _with_derivatives_of(dense_slope, [slope], [coords, sigma, epsilon, origin, edges, cell])[0]
-    return energy, slope
+    return energy, _with_derivatives_of(dense_slope, [slope], structures)[0]
 
 
 def by_dense(
-    coords: tf.Tensor,
-    sigma: tf.Tensor,
-    epsilon: tf.Tensor,
+    structures: Structures,
     layout: AtomLayout,
-    origin: tf.Tensor,
-    edges: tf.Tensor,
-    cell: tf.Tensor,
     cutoff: tf.Tensor,
     max_energy: tf.Tensor,
     *,
     dtype: tf.DType,
-    grid_shape: tuple[int, int, int],
-    periodic: tuple[bool, bool, bool],
-    shift: bool,
     with_gradient: bool,
+    **attributes: Any,
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """The same, NaN for structures that the op refuses."""
-    padded = layout.padded(coords)
-    batch = tf.shape(padded)[0]
-    energy, slope = dense_energies.lennard_jones(
-        padded,
-        layout.padded(sigma),
-        layout.padded(epsilon),
-        tf.broadcast_to(origin, [batch, 3]),
-        tf.broadcast_to(edges, [batch, 3, 3]),
-        tf.broadcast_to(cell, [batch, 3, 3]),
-        cutoff,
-        grid_shape,
-        periodic,
-        shift,
-        with_gradient,
-    )
+    coords, sigma, epsilon = (layout.padded(values) for values in structures[:3])
+    batch = tf.shape(coords)[0]
+    origin = tf.broadcast_to(structures.origin, [batch, 3])
+    edges, cell = (tf.broadcast_to(vectors, [batch, 3, 3]) for vectors in structures[4:])
+    padded = Structures(coords, sigma, epsilon, origin, edges, cell)
+    energy, slope = dense_energies.lennard_jones(padded, cutoff, with_gradient=with_gradient, **attributes)
     energy, inside = dense_energies.clamped(energy, max_energy)
     if slope is not None:
         slope = tf.cast(tf.where(inside[..., tf.newaxis] | tf.math.is_nan(slope), slope, 0), dtype)
@@ -103,7 +76,7 @@ def by_dense(
 
 
 def _with_derivatives_of(
-    function: Callable[..., Any], values: list[tf.Tensor], inputs: list[tf.Tensor]
+    function: Callable[..., Any], values: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor]
 ) -> list[tf.Tensor]:
     """`values`, which are what `function(*inputs)` returns, with the derivatives of that function."""
 
@@ -120,12 +93,11 @@ def _with_derivatives_of(
 @tf.RegisterGradient("PgTf>LennardJones")
 def _gradient(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor | None]:
     coords, sigma, epsilon, row_splits, origin, edges, cell, cutoff, max_energy = op.inputs
-    periodic, shift = tuple(op.get_attr("periodic")), op.get_attr("shift")
-    grid_shape = tuple(op.get_attr("grid_shape"))
+    attributes = {"periodic": tuple(op.get_attr("periodic")), "shift": op.get_attr("shift")}
     inside = tf.abs(op.outputs[0]) < tf.cast(max_energy, upstream.dtype)
     upstream = tf.where(inside, upstream, 0)
     to_coords, to_sigma, to_epsilon, edges_parts, cell_parts = _ops.pg_tf_lennard_jones_grad(
-        coords, sigma, epsilon, row_splits, origin, edges, cell, cutoff, upstream, periodic=periodic, shift=shift
+        coords, sigma, epsilon, row_splits, origin, edges, cell, cutoff, upstream, **attributes
     )
     layout = AtomLayout.of_splits(row_splits)
 
@@ -138,17 +110,16 @@ def _gradient(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Te
         summed_like(layout.total(cell_parts), cell),
     ]
 
+    attributes["grid_shape"] = tuple(op.get_attr("grid_shape"))
+
     def dense_gradient(*inputs: tf.Tensor) -> list[tf.Tensor]:
-        upstream = inputs[-1]
+        *values, upstream = inputs
 
-        def dense_energy(x: tf.Tensor, s: tf.Tensor, e: tf.Tensor, *geometry: tf.Tensor) -> tf.Tensor:
-            at, vectors, lattice = geometry
-            attributes = {"dtype": upstream.dtype, "grid_shape": grid_shape, "periodic": periodic, "shift": shift}
-            return by_dense(
-                x, s, e, layout, at, vectors, lattice, cutoff, max_energy, **attributes, with_gradient=False
-            )[0]
+        def dense_energy(*inputs: tf.Tensor) -> tf.Tensor:
+            options = {"dtype": upstream.dtype, "with_gradient": False, **attributes}
+            return by_dense(Structures(*inputs), layout, cutoff, max_energy, **options)[0]
 
-        return dense_energies.pulled_back(dense_energy, inputs[:-1], [upstream])
+        return dense_energies.pulled_back(dense_energy, values, [upstream])
 
     to_inputs = _with_derivatives_of(dense_gradient, first, [coords, sigma, epsilon, origin, edges, cell, upstream])
     return [*to_inputs[:3], None, *to_inputs[3:], None, None]

@@ -1,7 +1,5 @@
 """PgTf>SplitPoints: points with the columns channel, x, y, z into coordinates and channels."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """PgTf>Voxelize: grids of boxes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -62,7 +60,7 @@ def by_dense(
 
 @tf.RegisterGradient("PgTf>Voxelize")
 def _gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
-    coords, channels, weights, sigma, row_splits, origin, lengths = op.inputs
+    _, channels, weights, sigma, *_ = op.inputs
     # In eager mode TensorFlow tells which inputs nobody asks for. In a graph it does not, and the sums for sigma come
     # along at little cost.
     skipped = getattr(op, "skip_input_indices", None) or ()
@@ -83,24 +81,17 @@ def _gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
         to_sigma = (
             tf.reduce_sum(to_sigma) / sigma if sigma.shape.rank == 0 else to_sigma / tf.where(channels >= 0, sigma, 1)
         )
-        to_origin, to_lengths = _box_gradient(coords, channels, row_splits, origin, lengths, to_coords, to_log_sigma)
+        to_origin, to_lengths = _box_gradient(op, to_coords, to_log_sigma)
     return [to_coords, None, to_weights, to_sigma, None, to_origin, to_lengths]
 
 
-def _box_gradient(
-    coords: tf.Tensor,
-    channels: tf.Tensor,
-    row_splits: tf.Tensor,
-    origin: tf.Tensor,
-    lengths: tf.Tensor,
-    to_coords: tf.Tensor,
-    to_log_sigma: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _box_gradient(op: tf.Operation, to_coords: tf.Tensor, to_log_sigma: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The derivatives to origin and lengths of the box, from those to the atoms.
 
     On each axis P depends on mu - origin, length and sigma only through their ratios. Euler's theorem for homogeneous
     functions then gives the derivative to the length from those to mu and sigma.
     """
+    coords, channels, _, _, row_splits, origin, lengths = op.inputs
     layout = AtomLayout.of_splits(row_splits)
     relative = tf.where((channels >= 0)[:, tf.newaxis], coords - layout.per_atom(origin), 0)
     to_origin = -layout.total(to_coords)

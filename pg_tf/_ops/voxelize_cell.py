@@ -1,7 +1,5 @@
 """PgTf>VoxelizeCell: grids along lattice vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,8 +65,8 @@ def by_dense(
 
 @tf.RegisterGradient("PgTf>VoxelizeCell")
 def _gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
-    coords, channels, weights, sigma, row_splits, cell = op.inputs
-    upstream = tf.cast(upstream, coords.dtype)
+    weights = op.inputs[2]
+    upstream = tf.cast(upstream, op.inputs[0].dtype)
     # In eager mode TensorFlow tells which inputs nobody asks for; in a graph, what nobody asks for is pruned.
     skipped = getattr(op, "skip_input_indices", None) or ()
 
@@ -89,19 +87,11 @@ def _gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
     if need_virial:
         if not tf.executing_eagerly():
             virial = gradient(with_virial=True).virial
-        to_sigma, to_cell = _from_virial(coords, channels, sigma, row_splits, cell, to_coords, virial)
+        to_sigma, to_cell = _from_virial(op, to_coords, virial)
     return [to_coords, None, to_weights, to_sigma, None, to_cell]
 
 
-def _from_virial(
-    coords: tf.Tensor,
-    channels: tf.Tensor,
-    sigma: tf.Tensor,
-    row_splits: tf.Tensor,
-    cell: tf.Tensor,
-    to_coords: tf.Tensor,
-    virial: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _from_virial(op: tf.Operation, to_coords: tf.Tensor, virial: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The derivatives to sigma and, at fixed Cartesian coordinates, to the cell.
 
     A change dM of the lattice M strains it by M^-1 dM. The virial is the derivative to a strain of lattice and atoms
@@ -109,6 +99,7 @@ def _from_virial(
     atoms of M^-T (virial - r f), where f is the derivative to r. The grid does not change if lattice, atoms and sigma
     grow together: so the derivative to the logarithm of sigma is minus the trace of the virial.
     """
+    coords, channels, _, sigma, row_splits, cell = op.inputs
     present = channels >= 0
     to_log_sigma = -tf.reduce_sum(virial[:, :3], axis=1)
     if sigma.shape.rank == 0:

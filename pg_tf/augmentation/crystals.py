@@ -4,8 +4,6 @@ All move atoms, and leave it to `voxelize` and `lennard_jones` to make the grid 
 voxels would not be. Every structure of a batch is changed in its own way, and has its own cell or shares one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

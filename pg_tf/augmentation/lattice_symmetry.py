@@ -1,7 +1,5 @@
 """The rotations and reflections that turn a lattice into itself: its point group, for cells of any shape."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 from typing import Any

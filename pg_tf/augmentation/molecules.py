@@ -1,7 +1,5 @@
 """Random rotations and translations of molecules, as a step of a tf.data pipeline."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -5,8 +5,6 @@ subcommand loads this package, and with it TensorFlow, which takes seconds. What
 so that its help and its complaints about options wait for no more than that.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 import tarfile

@@ -1,7 +1,5 @@
 """`pg-tf data-service dispatcher` and `pg-tf data-service worker`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

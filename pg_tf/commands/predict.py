@@ -1,7 +1,5 @@
 """`pg-tf predict`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

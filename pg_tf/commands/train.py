@@ -1,7 +1,5 @@
 """`pg-tf train`."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import json

@@ -1,7 +1,5 @@
 """A dataset that the workers of a data service make, and checks that they do."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

@@ -1,7 +1,5 @@
 """The dispatcher and the workers of a data service, in this process."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from pathlib import Path

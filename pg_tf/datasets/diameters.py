@@ -1,7 +1,5 @@
 """How large molecules are, whichever way they are turned."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

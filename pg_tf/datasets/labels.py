@@ -1,7 +1,5 @@
 """Finds labels that cannot be right, such as gaps in another unit."""
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -1,7 +1,5 @@
 """Any source of molecules by its name, folder or file, whole or split."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Sequence

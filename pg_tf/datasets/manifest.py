@@ -1,7 +1,5 @@
 """The table of contents of a folder of shards, written last: where it is, the folder is complete."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

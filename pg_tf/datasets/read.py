@@ -1,7 +1,5 @@
 """Molecules of a file, read into memory."""
 
-from __future__ import annotations
-
 import itertools
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The sample dataset that comes with pg_tf: 4,000 organic molecules with GFN2-xTB HOMO-LUMO gaps."""
 
-from __future__ import annotations
-
 import importlib.resources
 
 import numpy as np

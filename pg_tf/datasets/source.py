@@ -1,7 +1,5 @@
 """What every source of molecules offers a training, and the order in which its molecules come."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 

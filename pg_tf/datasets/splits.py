@@ -1,7 +1,5 @@
 """Random splits that need no list: whether a molecule is in a part follows from its number."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

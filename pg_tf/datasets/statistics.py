@@ -1,7 +1,5 @@
 """Mean and standard deviation of labels: the same bits however many pieces they come in."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterable

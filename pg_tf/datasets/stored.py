@@ -1,7 +1,5 @@
 """A source on disk: a folder of shards, read while training. `pg_tf.datasets.windows` shows how its stream is made."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """A summary of a data set: molecular weights, sizes, elements, labels."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """Units of labels."""
 
-from __future__ import annotations
-
 import re
 
 TO_EV = {

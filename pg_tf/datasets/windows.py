@@ -24,8 +24,6 @@ Here with three shards a window and batches of four molecules; each digit is a m
    batch, and skips the molecules of the window before that.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import Any

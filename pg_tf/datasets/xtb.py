@@ -1,7 +1,5 @@
 """Labels by GFN2-xTB, where there are none."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 

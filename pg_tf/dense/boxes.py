@@ -4,8 +4,6 @@ It costs atoms x voxels where the compiled op touches only the voxels that an at
 order, compiles with XLA (`jit_compile=True`) and runs on accelerators. Source: ParticleGrid paper, Eq. 2-5.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -13,8 +13,6 @@ It costs atoms x components, and no accuracy; the compiled op is faster. But it 
 with XLA and runs on accelerators.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -5,12 +5,10 @@ to any order, compiles with XLA (`jit_compile=True`, also where the values are n
 accelerators. Memory is that of some tens of grids, whatever the number of atoms and images.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -30,13 +28,28 @@ _PAIRS = 2**19
 _IMAGES = 32
 
 
+class Structures(NamedTuple):
+    """What energies have derivatives with respect to, all float64.
+
+    Attributes:
+      coords: `[B, A, 3]`, Å.
+      sigma: `[B, A]`, of the pair of atom and probe, Å.
+      epsilon: `[B, A]`, likewise, K; 0 for padding.
+      origin: `[B, 3]`, the corner of the grid, Å.
+      edges: `[B, 3, 3]`, rows the edges of the grid.
+      cell: `[B, 3, 3]`, rows the lattice vectors; looked at only along periodic ones.
+    """
+
+    coords: tf.Tensor
+    sigma: tf.Tensor
+    epsilon: tf.Tensor
+    origin: tf.Tensor
+    edges: tf.Tensor
+    cell: tf.Tensor
+
+
 def lennard_jones(
-    coords: tf.Tensor,
-    sigma: tf.Tensor,
-    epsilon: tf.Tensor,
-    origin: tf.Tensor,
-    edges: tf.Tensor,
-    cell: tf.Tensor,
+    structures: Structures,
     cutoff: tf.Tensor,
     grid_shape: tuple[int, int, int],
     periodic: tuple[bool, bool, bool],
@@ -46,13 +59,8 @@ def lennard_jones(
     """Energies of a dense batch before they are clamped, in float64. Differentiable to any order.
 
     Args:
-      coords: `[B, A, 3]`, Å; all arguments are float64.
-      sigma: `[B, A]`, of the pair of atom and probe, Å.
-      epsilon: `[B, A]`, likewise, K; 0 for padding.
-      origin: `[B, 3]`, the corner of the grid, Å.
-      edges: `[B, 3, 3]`, rows the edges of the grid.
-      cell: `[B, 3, 3]`, rows the lattice vectors; looked at only along periodic ones.
-      cutoff: scalar, Å.
+      structures: the batch.
+      cutoff: scalar, float64, Å.
       grid_shape: `(nx, ny, nz)`.
       periodic: the lattice vectors along which the structure repeats.
       shift: whether each pair's energy at the cutoff is subtracted.
@@ -62,6 +70,7 @@ def lennard_jones(
       `[B, nx, ny, nz]`, K, NaN for a structure that the compiled op would refuse; and the gradient to the place of the
       probe, `[B, nx, ny, nz, 3]`, K/Å, or None.
     """
+    coords, sigma, epsilon, origin, edges, cell = structures
     batch, voxels = tf.shape(coords)[0], math.prod(grid_shape)
     if not any(periodic):
         cell = tf.eye(3, batch_shape=[1], dtype=tf.float64) + tf.zeros_like(cell)
@@ -76,7 +85,7 @@ def lennard_jones(
     images = tf.reduce_prod(2 * most + 1)
 
     # A structure with a value that the op would refuse becomes NaN as a whole, at the end.
-    sound = _sound(coords, sigma, epsilon, origin, edges, cell, cutoff, any(periodic)) & countable
+    sound = _sound(structures._replace(cell=cell), cutoff, any(periodic)) & countable
     # A source is one image of an atom. As many as memory allows are worked on together.
     sources = atoms * images
     at_most = atoms * (_IMAGES if any(periodic) else 1)  # not `sources`: XLA wants to know it beforehand
@@ -130,37 +139,21 @@ def pulled_back(
     return [tf.convert_to_tensor(gradient) for gradient in gradients]  # padding rows makes tf.IndexedSlices of its own
 
 
-def _sound(
-    coords: tf.Tensor,
-    sigma: tf.Tensor,
-    epsilon: tf.Tensor,
-    origin: tf.Tensor,
-    edges: tf.Tensor,
-    cell: tf.Tensor,
-    cutoff: tf.Tensor,
-    repeats: bool,
-) -> tf.Tensor:
+def _sound(structures: Structures, cutoff: tf.Tensor, repeats: bool) -> tf.Tensor:
     """`[B]`: whether a structure has numbers that the compiled op takes."""
 
     def bounded(values: tf.Tensor, low: float, high: float) -> tf.Tensor:
         return tf.reduce_all((values >= low) & (values <= high), axis=list(range(1, values.shape.rank)))
 
-    result = (
-        bounded(coords, -LARGEST_COORDINATE, LARGEST_COORDINATE)
-        & bounded(sigma, 0, LARGEST_PARAMETER)
-        & bounded(epsilon, 0, LARGEST_PARAMETER)
-    )
-    result &= bounded(origin, -LARGEST_COORDINATE, LARGEST_COORDINATE) & bounded(
-        edges, -LARGEST_COORDINATE, LARGEST_COORDINATE
-    )
-    result &= (cells.volume_ratio(edges) > LEAST_ENERGY_VOLUME) & (cutoff > 0) & (cutoff <= LARGEST_PARAMETER)
-    return (
-        result
-        & (cells.volume_ratio(cell) > LEAST_ENERGY_VOLUME)
-        & bounded(cell, -LARGEST_COORDINATE, LARGEST_COORDINATE)
-        if repeats
-        else result
-    )
+    coords, sigma, epsilon, origin, edges, cell = structures
+    result = (cutoff > 0) & (cutoff <= LARGEST_PARAMETER)
+    for values in (sigma, epsilon):
+        result &= bounded(values, 0, LARGEST_PARAMETER)
+    for values in (coords, origin, edges, *([cell] if repeats else [])):
+        result &= bounded(values, -LARGEST_COORDINATE, LARGEST_COORDINATE)
+    for vectors in (edges, *([cell] if repeats else [])):
+        result &= cells.volume_ratio(vectors) > LEAST_ENERGY_VOLUME
+    return result
 
 
 def _energy(

@@ -3,8 +3,8 @@
 In the words of this package, a *grid* is one channel of one molecule, and a batch is so many grids, solved together.
 
 1. `invert.py` has `grid_to_coords`. It checks the arguments (`arguments.py`) and turns them into a `Problem` of `K`
-   grids and `Atoms` to start from (`problem.py`). `frame.py` turns the caller's box or cell into a `Space` with a
-   corner at the origin. The two kinds of space, with edges at right angles or not, are `orthogonal.py` and
+   grids (`problem.py`) and `Atoms` to start from (`atoms.py`). `frame.py` turns the caller's box or cell into a `Space`
+   with a corner at the origin. The two kinds of space, with edges at right angles or not, are `orthogonal.py` and
    `oblique.py`; what they have in common is in `space.py`.
 2. `strategy.py` does the search: seed, descend, judge, repair. The next steps are its parts.
 3. The *noise* of a grid is the standard deviation of white noise in its voxels. `noise.py` estimates it before any atom

@@ -1,7 +1,5 @@
 """Checks of the arguments of `grid_to_coords`; each raises a ValueError that names the argument and the value."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -9,7 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf._arguments import checked_data_format
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 
 # Degrees of the polynomials; without a background there are none.
 _BACKGROUNDS = {None: -1, "constant": 0, "linear": 1, "quadratic": 2}

@@ -6,13 +6,12 @@ import enum
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
+
+from pg_tf.inversion.atoms import Array, Atoms
 
 if TYPE_CHECKING:
     from pg_tf.inversion.space import Space
-
-Array = npt.NDArray[np.float64]
 
 
 class Kind(enum.IntEnum):
@@ -46,21 +45,14 @@ class VoxelColumns:
     """Columns voxel by voxel, from the gradients of the op. They are exact for any `Space` and any sigma of each atom,
     but take as much memory as a grid for every atom and kind."""
 
-    def __init__(
-        self,
-        space: Space,
-        coords: Array,
-        present: npt.NDArray[np.bool_],
-        sigma: Array,
-        shape: tuple[int, int, int],
-        with_sigma: bool,
-    ) -> None:
+    def __init__(self, space: Space, atoms: Atoms, shape: tuple[int, int, int], with_sigma: bool) -> None:
         """Arguments as of `Space.columns`."""
+        present = atoms.present
         num_grids, num_atoms = present.shape
         alone = space[np.repeat(np.arange(num_grids), num_atoms)]  # every atom has a grid to itself
         channels = np.where(present, 0, -1).astype(np.int32).reshape(-1, 1)
-        widths = np.broadcast_to(of_atoms(sigma), present.shape)
-        sources = [tf.constant(coords.reshape(-1, 1, 3)), tf.constant(widths.reshape(-1, 1))]
+        widths = np.broadcast_to(of_atoms(atoms.sigma), present.shape)
+        sources = [tf.constant(atoms.coords.reshape(-1, 1, 3)), tf.constant(widths.reshape(-1, 1))]
         # The gradient of sum(grid * above) to a coordinate is linear in `above`, and its derivative to `above` is the
         # derivative of the grid to that coordinate: a column of the Jacobian.
         above = tf.zeros([len(channels), *shape], tf.float64)

@@ -1,14 +1,12 @@
 """How far to trust a single atom: its likely error, and how much of the grid would be unexplained without it."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.least_squares import Free, normal_matrix
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 
 
 def uncertainty(problem: Problem, atoms: Atoms, free: Free, residuals: Array, rounding: float) -> Array:

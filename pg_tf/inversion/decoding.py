@@ -1,7 +1,5 @@
 """Grids of feature vectors back to atoms: where they are, and what each adds to every channel."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

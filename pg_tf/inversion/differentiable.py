@@ -21,10 +21,10 @@ import tensorflow as tf
 from pg_tf import boxes, cells
 from pg_tf._arguments import as_tensor, checked_data_format, checked_periodic, describe
 from pg_tf._atoms import flat_atoms
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.frame import Frame, check_one_given
 from pg_tf.inversion.least_squares import Free, normal_matrix, refine
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 
 # J^T J squares the condition number: float32 would not be enough.
 _FLOAT = tf.float64

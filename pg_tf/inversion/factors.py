@@ -5,8 +5,6 @@ gradients of any order go through them, and have a fixed number of images. Those
 the inversion, come with their derivatives, and have no more images than sigma asks for.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import ClassVar, NamedTuple
 
@@ -14,7 +12,8 @@ import numpy as np
 from scipy.special import erf
 
 from pg_tf._limits import REACH_FLOAT64, WIDEST_PERIODS
-from pg_tf.inversion.columns import Array, Kind, of_atoms
+from pg_tf.inversion.atoms import Array
+from pg_tf.inversion.columns import Kind, of_atoms
 
 
 class AxisFactors(NamedTuple):

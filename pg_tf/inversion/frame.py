@@ -14,7 +14,7 @@ from pg_tf import boxes, cells
 from pg_tf._arguments import checked_periodic
 from pg_tf._atoms import AtomLayout
 from pg_tf._limits import LEAST_SIGMA, LEAST_VOLUME
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 from pg_tf.inversion.oblique import Oblique
 from pg_tf.inversion.orthogonal import Orthogonal
 from pg_tf.inversion.space import Space

@@ -1,15 +1,14 @@
 """The paper's own optimisation: first-order descent through the op (ParticleGrid paper, Eq. 7-16)."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from pg_tf.inversion.atoms import Atoms
 from pg_tf.inversion.least_squares import Fit
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 
 
 def descend(

@@ -1,7 +1,5 @@
 """`grid_to_coords`: makes a problem of one channel of each of the caller's grids, and a result of what is found."""
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,12 +11,12 @@ import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
 from pg_tf.inversion.arguments import atom_counts, checked_grids, per_channel, polynomial_exponents
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.confidence import uncertainty
 from pg_tf.inversion.frame import Frame
 from pg_tf.inversion.least_squares import Free
 from pg_tf.inversion.noise import above_noise
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 from pg_tf.inversion.result import Inversion
 from pg_tf.inversion.strategy import Options, Solution, find_atoms
 

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.inversion.columns import COORDINATES, Array, Kind, of_atoms
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.atoms import Array, Atoms
+from pg_tf.inversion.columns import COORDINATES, Kind, of_atoms
+from pg_tf.inversion.problem import Problem
 
 # How far one step may move an atom, in sigma: farther away the model is far from linear.
 _LONGEST_STEP = 0.7

@@ -1,13 +1,11 @@
 """How noisy a grid is, and whether what the atoms leave of it is white noise or more."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 from scipy.special import erfinv
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 from pg_tf.inversion.problem import Problem
 from pg_tf.inversion.sharpen import Sharpener
 from pg_tf.inversion.waves import waves

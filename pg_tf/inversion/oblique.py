@@ -19,12 +19,12 @@ import itertools
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from scipy.special import erf
 
 from pg_tf._limits import REACH_FLOAT64
-from pg_tf.inversion.columns import COORDINATES, Array, Columns, Kind, VoxelColumns
+from pg_tf.inversion.atoms import Array, Atoms
+from pg_tf.inversion.columns import COORDINATES, Columns, Kind, VoxelColumns
 from pg_tf.inversion.sharpen import Sharpener
 from pg_tf.inversion.sharpen_oblique import FourierSharpener
 from pg_tf.inversion.space import Flags, Space
@@ -70,18 +70,9 @@ class Oblique(Space):
         )
         return tf.cast(tf.squeeze(grid, 1), tf.float64)
 
-    def columns(
-        self,
-        coords: Array,
-        present: npt.NDArray[np.bool_],
-        sigma: Array,
-        shape: tuple[int, int, int],
-        with_sigma: bool,
-        exact: bool = False,
-    ) -> Columns:
-        if exact or sigma.ndim == 2:
-            return VoxelColumns(self, coords, present, sigma, shape, with_sigma)
-        return GaussianColumns(self, coords, present, sigma, shape, with_sigma)
+    def columns(self, atoms: Atoms, shape: tuple[int, int, int], with_sigma: bool, exact: bool = False) -> Columns:
+        kind = VoxelColumns if exact or atoms.sigma.ndim == 2 else GaussianColumns
+        return kind(self, atoms, shape, with_sigma)
 
     def sharpener(self, shape: tuple[int, int, int], sigma: Array, scale: Array, **options: Any) -> Sharpener:
         return FourierSharpener.of(shape, self.cell, sigma, scale, periodic=self.periodic, **options)
@@ -90,20 +81,13 @@ class Oblique(Space):
 class GaussianColumns:
     """Approximate columns, known by their inner products alone: those are functions of the atoms' displacements."""
 
-    def __init__(
-        self,
-        space: Oblique,
-        coords: Array,
-        present: npt.NDArray[np.bool_],
-        sigma: Array,
-        shape: tuple[int, int, int],
-        with_sigma: bool,
-    ) -> None:
-        self._space, self._coords, self._present, self._sigma = space, coords, present, sigma
+    def __init__(self, space: Oblique, atoms: Atoms, shape: tuple[int, int, int], with_sigma: bool) -> None:
+        self._space, self._coords, self._present, self._sigma = space, atoms.coords, atoms.present, atoms.sigma
         self._shape, self._with_sigma = shape, with_sigma
         edges = space.cell / np.array(shape)[:, np.newaxis]
         self._volume = np.abs(np.linalg.det(edges))
-        self._covariance = 2 * sigma[:, np.newaxis, np.newaxis] ** 2 * np.eye(3) + edges.transpose(0, 2, 1) @ edges / 6
+        sigma = atoms.sigma[:, np.newaxis, np.newaxis]
+        self._covariance = 2 * sigma**2 * np.eye(3) + edges.transpose(0, 2, 1) @ edges / 6
 
     def inner(self, one: Kind, other: Kind) -> Array:
         # Columns are derivatives at the atom's own end of d = r_one - r_other.

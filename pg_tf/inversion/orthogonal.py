@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.inversion.columns import Array, Columns
+from pg_tf.inversion.atoms import Array, Atoms
+from pg_tf.inversion.columns import Columns
 from pg_tf.inversion.factors import AxisFactors, SeparableColumns, axis_factors
 from pg_tf.inversion.sharpen import Sharpener
 from pg_tf.inversion.sharpen_orthogonal import SeparableSharpener
@@ -55,19 +55,12 @@ class Orthogonal(Space):
         )
         return tf.squeeze(grid, 1)
 
-    def columns(
-        self,
-        coords: Array,
-        present: npt.NDArray[np.bool_],
-        sigma: Array,
-        shape: tuple[int, int, int],
-        with_sigma: bool,
-        exact: bool = False,
-    ) -> Columns:
+    def columns(self, atoms: Atoms, shape: tuple[int, int, int], with_sigma: bool, exact: bool = False) -> Columns:
         factors = []
         for axis in range(3):
-            along = axis_factors(coords[:, :, axis], sigma, self.lengths[:, axis], shape[axis], self.periodic[axis])
-            factors.append(AxisFactors(*(values * present[:, :, np.newaxis] for values in along)))
+            position, length = atoms.coords[:, :, axis], self.lengths[:, axis]
+            along = axis_factors(position, atoms.sigma, length, shape[axis], self.periodic[axis])
+            factors.append(AxisFactors(*(values * atoms.present[:, :, np.newaxis] for values in along)))
         return SeparableColumns(factors, with_sigma)
 
     def sharpener(self, shape: tuple[int, int, int], sigma: Array, scale: Array, **options: Any) -> Sharpener:

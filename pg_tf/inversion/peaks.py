@@ -1,14 +1,12 @@
 """Peaks of grids that stand out from their surroundings: persistent homology (ParticleGrid paper, section IV)."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pg_tf import _library
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 from pg_tf.inversion.noise import SIGNIFICANT
 from pg_tf.inversion.sharpen import Sharpener
 

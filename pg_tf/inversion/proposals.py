@@ -1,15 +1,13 @@
 """Repair: other atoms to try where those found do not explain a grid. Some are added, moved or left out."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.confidence import support
 from pg_tf.inversion.noise import SIGNIFICANT
 from pg_tf.inversion.peaks import LOWEST_PEAK, sharp_peaks
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 from pg_tf.inversion.seeds import most_atoms
 from pg_tf.inversion.sharpen import Sharpener
 

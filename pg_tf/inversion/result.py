@@ -1,7 +1,5 @@
 """What an inversion returns."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,15 +1,13 @@
 """Seeds: atoms at the peaks of a sharpened grid, from which the descent begins."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.peaks import sharp_peaks
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 from pg_tf.inversion.sharpen import Sharpener
 from pg_tf.inversion.space import Space
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 
 # How high the spectrum of the sharpened Gaussian (1 at frequency 0) may still be at the frequency beyond which nothing
 # is known. The higher, the sharper the peaks, and the stronger the ripples around them. The voxels cut the spectrum off

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 from pg_tf.inversion.sharpen import density, powers, ridge
 from pg_tf.inversion.waves import waves
 

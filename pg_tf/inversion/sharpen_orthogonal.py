@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 from pg_tf.inversion.factors import axis_factors
 from pg_tf.inversion.sharpen import density, powers, ridge
 

@@ -11,10 +11,10 @@ import abc
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from pg_tf.inversion.columns import Array, Columns, of_atoms
+from pg_tf.inversion.atoms import Array, Atoms
+from pg_tf.inversion.columns import Columns, of_atoms
 from pg_tf.inversion.sharpen import Sharpener
 
 Flags = tuple[bool, bool, bool]
@@ -60,21 +60,11 @@ class Space(abc.ABC):
         """The grids of the atoms, float64 `[K, nx, ny, nz]`; arguments as of `pg_tf.voxelize`, `[K, A, ...]`."""
 
     @abc.abstractmethod
-    def columns(
-        self,
-        coords: Array,
-        present: npt.NDArray[np.bool_],
-        sigma: Array,
-        shape: tuple[int, int, int],
-        with_sigma: bool,
-        exact: bool = False,
-    ) -> Columns:
+    def columns(self, atoms: Atoms, shape: tuple[int, int, int], with_sigma: bool, exact: bool = False) -> Columns:
         """What the atoms add to the Jacobian.
 
         Args:
-          coords: `[K, A, 3]`, Å.
-          present: `[K, A]`, False for padding.
-          sigma: `[K]` or `[K, A]`, Å.
+          atoms: only where they are and their sigma count.
           shape: of the grids.
           with_sigma: whether inner products with the columns of `Kind.SIGMA` are wanted.
           exact: False allows an approximation that is good enough to choose a step by.

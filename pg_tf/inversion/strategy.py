@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.gradient_descent import descend
-from pg_tf.inversion.least_squares import Free, refine
+from pg_tf.inversion.least_squares import Fit, Free, refine
 from pg_tf.inversion.noise import is_white, noise_level, residual_noise
-from pg_tf.inversion.problem import Atoms, Problem
+from pg_tf.inversion.problem import Problem
 from pg_tf.inversion.proposals import MOST_FAILURES, propose
 from pg_tf.inversion.seeds import seed
 from pg_tf.inversion.sharpen import Sharpener
@@ -103,14 +103,8 @@ def find_atoms(
     counts, mass = _counts(problem, start, given, noise, options)
 
     def sharpener_of(part: Problem, atoms: Atoms, rows: Any, reach: float) -> Sharpener:
-        return part.space.sharpener(
-            part.shape,
-            atoms.sigma,
-            atoms.scale,
-            noise=noise[rows],
-            num_atoms=np.maximum(mass[rows], 1),
-            reach=reach,
-        )
+        options = {"noise": noise[rows], "num_atoms": np.maximum(mass[rows], 1), "reach": reach}
+        return part.space.sharpener(part.shape, atoms.sigma, atoms.scale, **options)
 
     all_whole = (counts >= 0).all() and (given < 0).all()
     sharpener = sharpener_of(problem, start, slice(None), 0.0 if all_whole else _REACH)
@@ -121,7 +115,7 @@ def find_atoms(
         fit = refine(problem, atoms, options.free, max_steps=options.max_steps)
     else:
         fit = descend(problem, atoms, optimizer, max_steps=options.max_steps, epsilon=options.epsilon)
-    solution = _judged(problem, sharpener, *fit, counts, options)
+    solution = _judged(problem, sharpener, fit, counts, options)
     _repair(problem, sharpener, solution, counts, options)
     # Where the mass told the number of atoms, and that many do not explain the grid, the box may cut some of them:
     # repair again, with any number of atoms, which may lie outside of the box.
@@ -160,14 +154,10 @@ def _best_scale(problem: Problem, atoms: Atoms) -> Array:
 
 
 def _judged(
-    problem: Problem,
-    sharpener: Sharpener,
-    atoms: Atoms,
-    loss: Array,
-    steps: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    options: Options,
+    problem: Problem, sharpener: Sharpener, fit: Fit, counts: npt.NDArray[np.int64], options: Options
 ) -> Solution:
+    """What a descent has found, without atoms that explain nothing; arguments as of `_repair`."""
+    atoms, loss, steps = fit
     explained = loss <= options.epsilon * np.einsum("kxyz,kxyz->k", problem.grids, problem.grids)
     noise = np.sqrt(loss / problem.grids[0].size)
     rest = np.flatnonzero(~explained)
@@ -237,14 +227,7 @@ def _repair(
         won, chosen = won[better[chosen]], chosen[better[chosen]]
         if not len(won):
             continue
-        better = _judged(
-            part[won],
-            sharp[won],
-            fit.atoms[chosen],
-            fit.loss[chosen],
-            best.steps[won] + fit.steps[chosen],
-            counts[rows[won]],
-            options,
-        )
+        fit = Fit(fit.atoms[chosen], fit.loss[chosen], best.steps[won] + fit.steps[chosen])
+        better = _judged(part[won], sharp[won], fit, counts[rows[won]], options)
         solution.put(rows[won], better)
         failures[rows[won]] = 0

@@ -1,13 +1,11 @@
 """The plane waves that a periodic grid is a sum of."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 
 import numpy as np
 
-from pg_tf.inversion.columns import Array
+from pg_tf.inversion.atoms import Array
 
 
 def waves(vectors: Array, shape: Any) -> tuple[Array, Array]:

@@ -1,7 +1,5 @@
 """Options of the layers as Keras saves them, and what the layers have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -66,6 +64,11 @@ def periodic(value: Any) -> bool | list[bool] | None:
 def data_format(value: str | None) -> str:
     """None is Keras's setting."""
     return checked_data_format(keras.config.image_data_format() if value is None else value)
+
+
+def saved(layer: keras.layers.Layer, *names: str) -> dict[str, Any]:
+    """The options of a layer that Keras saves as they are."""
+    return {name: getattr(layer, name) for name in names}
 
 
 def at_least_float32(dtype: str) -> tf.DType:

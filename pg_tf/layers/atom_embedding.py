@@ -1,7 +1,5 @@
 """A learned vector for each element, from which the element can be told again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where learned vectors start from."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

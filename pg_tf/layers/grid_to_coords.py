@@ -1,7 +1,5 @@
 """Atoms read from grids inside of a model, with coordinates that can be differentiated."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,18 +84,11 @@ class GridToCoords(keras.layers.Layer):
         return (grid_shape[0], None if seeds_shape is None else seeds_shape[1], 4)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            **self._extent(),
-            "sigma": self.sigma,
-            "data_format": self.data_format,
-            "hessian": self.hessian,
-            "floor": self.floor,
-            "search": self.search,
-        }
+        options = _options.saved(self, "sigma", "data_format", "hessian", "floor", "search")
+        return {**super().get_config(), **self._extent(), **options}
 
     def _extent(self) -> dict[str, Any]:
-        return {"box": self.box, "cell": self.cell, "periodic": self.periodic}
+        return _options.saved(self, "box", "cell", "periodic")
 
     def _search(self, grid: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         found = grid_to_coords(grid, sigma=self.sigma, data_format=self.data_format, **self._extent(), **self.search)

@@ -1,7 +1,5 @@
 """`pg_tf.lennard_jones` as a Keras layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -139,27 +137,15 @@ class LennardJones(keras.layers.Layer):
         return keras.KerasTensor(self.compute_output_shape(_options.shapes(inputs)), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        named = _FORCE_FIELDS.get(self.force_field.name) is self.force_field
+        field: Any = self.force_field.name
+        if _FORCE_FIELDS.get(field) is not self.force_field:
+            parameters = {symbol: list(values) for symbol, values in self.force_field.parameters.items()}
+            field = {"name": field, "parameters": parameters, "source": self.force_field.source}
         return {
             **super().get_config(),
-            "grid_shape": self.grid_shape,
-            "probes": self.probes,
-            "force_field": self.force_field.name
-            if named
-            else {
-                "name": self.force_field.name,
-                "parameters": {symbol: list(values) for symbol, values in self.force_field.parameters.items()},
-                "source": self.force_field.source,
-            },
-            "mixing": self.mixing,
-            "cell": self.cell,
-            "periodic": self.periodic,
-            "box": self.box,
-            "cutoff": self.cutoff,
-            "shift": self.shift,
-            "max_energy": self.max_energy,
-            "temperature": self.temperature,
-            "data_format": self.data_format,
+            **_options.saved(self, "grid_shape", "probes", "force_field", "mixing", "cell", "periodic", "box"),
+            **_options.saved(self, "cutoff", "shift", "max_energy", "temperature", "data_format"),
+            "force_field": field,
         }
 
 

@@ -1,7 +1,5 @@
 """`pg_tf.voxelize` as a Keras layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -234,16 +232,7 @@ class Voxelize(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "num_channels": self.num_channels,
-            "grid_shape": self.grid_shape,
-            "sigma": self.sigma,
-            "trainable_sigma": self.trainable_sigma,
+            **_options.saved(self, "num_channels", "grid_shape", "sigma", "trainable_sigma", "elements", "box"),
+            **_options.saved(self, "lengths", "cell", "periodic", "data_format", "implementation", "return_box"),
             "elements": _options.elements_config(self.elements),
-            "box": self.box,
-            "lengths": self.lengths,
-            "cell": self.cell,
-            "periodic": self.periodic,
-            "data_format": self.data_format,
-            "implementation": self.implementation,
-            "return_box": self.return_box,
         }

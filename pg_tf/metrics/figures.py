@@ -1,7 +1,5 @@
 """Figures of merit of found atoms, as plain functions. Each is a ratio of two sums over molecules."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The figures of merit as Keras metrics."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

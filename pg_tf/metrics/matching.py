@@ -1,7 +1,5 @@
 """Pairing the atoms of one set with those of another."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Charts of trainings and of datasets: learning curves, parity plots, shares."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Triangle meshes for pictures: surfaces of equal value, spheres and sticks."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Molecules, their grids, and the atoms found in a grid, in 3D."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

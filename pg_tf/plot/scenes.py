@@ -1,7 +1,5 @@
 """The parts of a 3D picture: balls and sticks, surfaces of grids, boxes, and the scene that holds them."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Sequence
 from typing import Any

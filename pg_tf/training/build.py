@@ -1,7 +1,5 @@
 """The compiled Keras model of a config."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """Keras callbacks of a training: the clock's schedule, a line an epoch, the best model, numbers that are not finite."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Stopping a training at any moment and going on: the state of a `model.fit` as TensorFlow checkpoints."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """From a source of molecules to the batches that a network takes."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

@@ -1,7 +1,5 @@
 """Predictions of the best model of a run."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Iterator, Sequence

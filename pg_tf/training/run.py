@@ -1,7 +1,5 @@
 """The folder of a run: what a training leaves behind, and all that predicting needs."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import dataclasses
@@ -18,6 +16,15 @@ import keras
 
 from pg_tf._files import whole, write_whole
 from pg_tf.training.config import Config
+
+
+def _inside(name: str) -> property:
+    """The path of a file or folder inside that of a run."""
+
+    def path(run: Any) -> Path:
+        return run.folder / name
+
+    return property(path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,41 +44,17 @@ class Run:
     """
 
     folder: Path
+    config_path = _inside("config.json")
+    model_path = _inside("best.keras")
+    history_path = _inside("history.csv")
+    result_path = _inside("result.json")
+    data_path = _inside("data.json")
+    checkpoints = _inside("checkpoints")
+    tensorboard = _inside("tensorboard")
+    evaluation_path = _inside("evaluation.json")
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         object.__setattr__(self, "folder", Path(folder))
-
-    @property
-    def config_path(self) -> Path:
-        return self.folder / "config.json"
-
-    @property
-    def model_path(self) -> Path:
-        return self.folder / "best.keras"
-
-    @property
-    def history_path(self) -> Path:
-        return self.folder / "history.csv"
-
-    @property
-    def result_path(self) -> Path:
-        return self.folder / "result.json"
-
-    @property
-    def data_path(self) -> Path:
-        return self.folder / "data.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.folder / "tensorboard"
-
-    @property
-    def evaluation_path(self) -> Path:
-        return self.folder / "evaluation.json"
 
     def config(self) -> Config:
         """The settings of the run.

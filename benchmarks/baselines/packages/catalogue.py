@@ -1,7 +1,5 @@
 """The published voxelizers, how to install each, and what its grids hold."""
 
-from __future__ import annotations
-
 import dataclasses
 
 

@@ -1,7 +1,5 @@
 """The Python environment of the published voxelizers. It is not pg_tf's own, since they need older packages."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import venv

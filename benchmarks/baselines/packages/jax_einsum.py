@@ -1,7 +1,5 @@
 """The three 1-D factors and their contraction in JAX, jitted, a padded batch a call, one thread."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable

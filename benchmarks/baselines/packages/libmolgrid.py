@@ -1,7 +1,5 @@
 """libmolgrid's GridMaker on the CPU, coordinate sets and output ready, one call a molecule."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """moleculekit's voxel descriptors from coordinates and radii, its C implementation, centres of the voxels ready."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """PyUUL's Gaussian voxels on the CPU, one thread, one call a molecule (a batch must share one box)."""
 
-from __future__ import annotations
-
 import math
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """Reading finished shards back, and writing their manifest."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections import Counter

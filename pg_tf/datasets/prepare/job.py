@@ -1,7 +1,5 @@
 """What a folder of shards is made from: written into the folder, so that only the same job continues there."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

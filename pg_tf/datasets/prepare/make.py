@@ -1,7 +1,5 @@
 """From a chunk of records to a shard: the work of one process."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -5,8 +5,6 @@ place in one step. So a shard that is there is done, whatever happened to the pr
 not depend on how often it was interrupted or on how many processes worked.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import threading
