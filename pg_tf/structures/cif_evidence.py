@@ -27,7 +27,9 @@ def doubts_of_labels(items: Items, sites: Sequence[Site]) -> Iterator[str]:
             yield f"site {site.label} is read as {symbol}, an element too short-lived for crystals"
         elif symbol == "W" and re.fullmatch(r"W\d*[A-Za-z']?", site.label):
             may_be = "water"
-        elif len(symbol) == 2 and re.match(r"[BCFHNOPS][A-H]", site.label):  # an atom of that element, with a letter to tell it apart
+        elif len(symbol) == 2 and re.match(
+            r"[BCFHNOPS][A-H]", site.label
+        ):  # an atom of that element, with a letter to tell it apart
             may_be = site.label[0]
         if may_be and not site.typed and symbol not in formula:
             yield f"site {site.label} has no type and is read as {symbol}; where it is {may_be}, say so by elements"
