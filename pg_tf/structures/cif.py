@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
-import warnings
 from collections.abc import Callable, Mapping
 
 import gemmi
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf.datasets.readers.record import Path
+from pg_tf.structures._reading import Doubts
 from pg_tf.structures._text import read_text
 from pg_tf.structures.cif_evidence import doubts_of_formula, doubts_of_labels
 from pg_tf.structures.cif_items import Items
@@ -55,29 +54,18 @@ def read_cif(
         read, an atom that is no element, or atoms that lie on one another and do not share their place by occupancy.
       OSError: if the file cannot be opened.
     """
-    notes: list[str] = []
-
-    def doubt(cause: str) -> None:
-        if strict:
-            raise ValueError(f"path: {path}: {cause}")
-        warnings.warn(f"{path}: {cause}", stacklevel=3)
-        notes.append(cause)
-
-    try:
-        items = _chosen(parsed_cif(path, doubt), block, doubt)
+    with Doubts(path, strict) as doubts:
+        items = _chosen(parsed_cif(path, doubts.add), block, doubts.add)
         unit_cell = _unit_cell(items)
-        cell = _lattice(unit_cell, doubt)
-        operations = operations_in(items, unit_cell, doubt)
+        cell = _lattice(unit_cell, doubts.add)
+        operations = operations_in(items, unit_cell, doubts.add)
         check_symmetry(operations, cell)
-        sites = without_alternatives(read_sites(items, elements), doubt)
-        structure, labels = _expanded(sites, operations, cell, items, doubt)
+        sites = without_alternatives(read_sites(items, elements), doubts.add)
+        structure, labels = _expanded(sites, operations, cell, items, doubts.add)
         check_overlaps(structure, labels)
-    except (ValueError, RuntimeError) as error:
-        text = str(error)
-        raise ValueError(text if text.startswith(("path: ", "elements: ")) else f"path: {path}: {text}") from error
-    for cause in [*doubts_of_labels(items, sites), *doubts_of_formula(items, structure)]:
-        doubt(cause)
-    return dataclasses.replace(structure, notes=tuple(notes))
+        for cause in [*doubts_of_labels(items, sites), *doubts_of_formula(items, structure)]:
+            doubts.add(cause)
+        return doubts.noted(structure)
 
 
 def is_mmcif(path: Path) -> bool:

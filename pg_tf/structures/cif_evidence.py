@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import gemmi
 
 from pg_tf.elements import SYMBOLS
+from pg_tf.formats.element_names import HEAVIEST
 from pg_tf.structures.cif_items import Items
 from pg_tf.structures.cif_sites import Site
-from pg_tf.structures.element_names import HEAVIEST
 from pg_tf.structures.structure import Structure
 
 # Relative deviation of the composition from the formula that rounded occupancies explain.

@@ -10,8 +10,8 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
+from pg_tf.formats.element_names import named, number_of_label, number_of_type
 from pg_tf.structures.cif_items import Items
-from pg_tf.structures.element_names import named, number_of_label, number_of_type
 from pg_tf.structures.structure import OCCUPANCY_SLACK
 
 # Fractional coordinates larger than this are none.

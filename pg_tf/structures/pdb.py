@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import gemmi
@@ -13,8 +11,9 @@ import numpy.typing as npt
 
 from pg_tf.datasets.readers.record import Path
 from pg_tf.elements import SYMBOLS
+from pg_tf.formats.element_names import named
+from pg_tf.structures._reading import Doubts
 from pg_tf.structures._text import read_text
-from pg_tf.structures.element_names import named
 from pg_tf.structures.overlaps import check_overlaps
 from pg_tf.structures.pdb_lines import checked_lines
 from pg_tf.structures.structure import CLOSEST, OCCUPANCY_SLACK, Structure
@@ -64,16 +63,8 @@ def read_pdb(
     """
     if alternates not in _ALTERNATES:
         raise ValueError(f"alternates: must be one of {', '.join(map(repr, _ALTERNATES))}; got {alternates!r}")
-    notes: list[str] = []
-
-    def doubt(cause: str) -> None:
-        if strict:
-            raise ValueError(f"path: {path}: {cause}")
-        warnings.warn(f"{path}: {cause}", stacklevel=3)
-        notes.append(cause)
-
-    try:
-        content = _parsed(path, elements, doubt)
+    with Doubts(path, strict) as doubts:
+        content = _parsed(path, elements, doubts.add)
         entry = "_entry.id"
         name = content.info[entry] if entry in list(content.info) else ""
         models = {index + 1: part for index, part in enumerate(content)}
@@ -97,15 +88,11 @@ def read_pdb(
         if not numbers:
             raise ValueError("it has no atoms")
         if not any(occupancies):
-            doubt("all atoms have the occupancy 0; they are taken for 1")
+            doubts.add("all atoms have the occupancy 0; they are taken for 1")
             weights, occupancies = [1.0] * len(weights), [1.0] * len(occupancies)
         one = Structure(np.array(numbers, np.int32), np.array(coords), weights=np.array(weights), name=name)
         check_overlaps(one, labels, np.array(occupancies))
-        result = _in_cell(one, content, labels, np.array(occupancies)) if unit_cell else one
-        return dataclasses.replace(result, notes=tuple(notes))
-    except (ValueError, RuntimeError) as error:
-        text = str(error)
-        raise ValueError(text if text.startswith(("path: ", "elements: ")) else f"path: {path}: {text}") from error
+        return doubts.noted(_in_cell(one, content, labels, np.array(occupancies)) if unit_cell else one)
 
 
 def _parsed(path: Path, elements: Mapping[str, str] | None, doubt: Callable[[str], None]) -> gemmi.Structure:

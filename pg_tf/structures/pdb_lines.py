@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from pg_tf.elements import SYMBOLS
-from pg_tf.structures.element_names import named, number_of_symbol
+from pg_tf.formats.element_names import named, number_of_symbol
 from pg_tf.structures.structure import OCCUPANCY_SLACK
 
 _RECORDS = ("ATOM  ", "HETATM")
