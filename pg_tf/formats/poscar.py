@@ -5,27 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pg_tf.elements import SYMBOLS
+from pg_tf.formats.atoms import FileAtoms
 from pg_tf.formats.element_names import named, number_of_symbol
 from pg_tf.formats.numbers import number_in, whole_number_in
 
 
-class Crystal(NamedTuple):
-    """Atomic numbers `[A]`, Cartesian coordinates `[A, 3]` in Å, and lattice vectors, the rows of `[3, 3]`."""
-
-    atomic_numbers: npt.NDArray[np.int32]
-    coords: npt.NDArray[np.float64]
-    cell: npt.NDArray[np.float64]
-
-
 def parsed_poscar(
     text: str, elements: Sequence[str] | Mapping[str, str] | None, doubt: Callable[[str], None]
-) -> Crystal:
+) -> FileAtoms:
     """The crystal of a file.
 
     Args:
@@ -57,7 +49,7 @@ def parsed_poscar(
     cartesian = lines[mode].strip()[:1].lower() in ("c", "k")
     coords = places * scale if cartesian else places @ (cell * scale)
     of_groups = _atomic_numbers(names, lines[0], counts, rows, elements, doubt)
-    return Crystal(np.repeat(np.array(of_groups, np.int32), counts), coords, cell * scale)
+    return FileAtoms(np.repeat(np.array(of_groups, np.int32), counts), coords, cell=cell * scale)
 
 
 def _words(line: str) -> list[str]:

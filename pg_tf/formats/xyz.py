@@ -15,33 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf.elements import SYMBOLS
+from pg_tf.formats.atoms import FileAtoms
 from pg_tf.formats.element_names import named, number_of_symbol
 from pg_tf.formats.numbers import number_in, whole_number_in
 
 _PAIR = re.compile(r"""([A-Za-z_][\w.-]*)\s*=\s*("(?:[^"\\]|\\.)*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s"'={}\[\]]+)""")
 _TRUE, _FALSE = ("t", "true", "1", ".true."), ("f", "false", "0", ".false.")
 _PLAIN = {"species": slice(0, 1), "pos": slice(1, 4)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """One frame.
-
-    Attributes:
-      atomic_numbers: int32 `[A]`.
-      coords: float64 `[A, 3]`, Å.
-      cell: float64 `[3, 3]`, rows are lattice vectors, Å; None where there is none.
-      periodic: along which of them the structure repeats.
-      weights: occupancies, float64 `[A]`; 1 where there are none.
-      values: the pairs of the second line, as text.
-    """
-
-    atomic_numbers: npt.NDArray[np.int32]
-    coords: npt.NDArray[np.float64]
-    cell: npt.NDArray[np.float64] | None
-    periodic: tuple[bool, bool, bool] | None
-    weights: npt.NDArray[np.float64]
-    values: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +63,7 @@ def frames(lines: Iterable[str]) -> Iterator[RawFrame]:
         yield RawFrame(number, frame)
 
 
-def parsed_frame(raw: RawFrame, elements: Mapping[str, str] | None = None) -> Frame:
+def parsed_frame(raw: RawFrame, elements: Mapping[str, str] | None = None) -> FileAtoms:
     """The atoms of a frame.
 
     Args:
@@ -110,13 +90,13 @@ def parsed_frame(raw: RawFrame, elements: Mapping[str, str] | None = None) -> Fr
         if "occupancy" in columns:
             occupancies.append(number_in(words[columns["occupancy"]][0]))
     cell = _cell(values, lines[count + 2 :], raw.number + 1)
-    return Frame(
+    return FileAtoms(
         np.array(numbers, np.int32),
         np.array(coords, np.float64).reshape(-1, 3),
-        _completed(cell),
-        _periodic(values, cell, raw.number + 1),
-        np.array(occupancies) if occupancies else np.ones(count),
-        values,
+        cell=_completed(cell),
+        periodic=_periodic(values, cell, raw.number + 1),
+        weights=np.array(occupancies) if occupancies else None,
+        values=values,
     )
 
 

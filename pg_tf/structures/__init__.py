@@ -2,6 +2,7 @@
 takes one."""
 
 from pg_tf.structures.cif import read_cif
+from pg_tf.structures.ligands import read_mol2, read_pdbqt
 from pg_tf.structures.objects import from_ase, from_pymatgen, from_rdkit, to_ase, to_pymatgen, to_rdkit
 from pg_tf.structures.pdb import read_pdb
 from pg_tf.structures.poscar import read_poscar
@@ -16,7 +17,9 @@ __all__ = [
     "from_pymatgen",
     "from_rdkit",
     "read_cif",
+    "read_mol2",
     "read_pdb",
+    "read_pdbqt",
     "read_poscar",
     "read_structure",
     "read_xyz",

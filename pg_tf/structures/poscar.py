@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from pg_tf.datasets.readers.record import Path
 from pg_tf.formats.poscar import parsed_poscar
-from pg_tf.structures._reading import Doubts
+from pg_tf.structures._reading import Doubts, checked_structure
 from pg_tf.structures._text import read_text
-from pg_tf.structures.overlaps import check_overlaps
 from pg_tf.structures.structure import Structure
-from pg_tf.structures.symmetry import check_lengths
 
 
 def read_poscar(
@@ -35,8 +31,5 @@ def read_poscar(
       OSError: if the file cannot be opened.
     """
     with Doubts(path, strict) as doubts:
-        crystal = parsed_poscar(read_text(path), elements, doubts.add)
-        structure = Structure(*crystal, name=os.path.basename(os.fspath(path)))
-        check_lengths(np.linalg.norm(crystal.cell, axis=1).tolist())
-        check_overlaps(structure, [f"{symbol} ({index})" for index, symbol in enumerate(structure.symbols)])
-        return doubts.noted(structure)
+        atoms = parsed_poscar(read_text(path), elements, doubts.add)
+        return checked_structure(atoms, os.path.basename(os.fspath(path)), doubts)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pg_tf.datasets.readers.record import Path
 from pg_tf.structures.cif import is_mmcif, read_cif
+from pg_tf.structures.ligands import read_mol2, read_pdbqt
 from pg_tf.structures.pdb import read_pdb
 from pg_tf.structures.poscar import read_poscar
 from pg_tf.structures.structure import Structure
@@ -16,12 +17,11 @@ from pg_tf.structures.xyz import read_xyz
 def read_structure(
     path: Path, *, elements: Mapping[str, str] | Sequence[str] | None = None, strict: bool = False
 ) -> Structure:
-    """Reads a CIF, mmCIF, PDB, XYZ, extended XYZ or POSCAR file, plain or gzipped, with the defaults of the reader for
-    it.
+    """Reads a CIF, mmCIF, PDB, mol2, PDBQT, XYZ, extended XYZ or POSCAR file, plain or gzipped, by the reader for it.
 
     Args:
-      path: the suffix tells the format: .cif (CIF or mmCIF, by content), .mmcif, .pdb, .ent, .xyz, .extxyz, .vasp,
-        .poscar; a name that begins with POSCAR or CONTCAR is one.
+      path: the suffix tells the format: .cif (CIF or mmCIF, by content), .mmcif, .pdb, .ent, .mol2, .pdbqt, .xyz, .extxyz,
+        .vasp, .poscar; a name that begins with POSCAR or CONTCAR is one.
       elements: element symbols by what the file calls its atoms, in place of what that says; for POSCAR files also a
         sequence, one for each group of atoms.
       strict: raise where otherwise a warning is given.
@@ -43,9 +43,13 @@ def read_structure(
         return read_xyz(path, elements=elements, strict=strict)
     if suffix in (".pdb", ".ent", ".mmcif") or (suffix == ".cif" and is_mmcif(path)):
         return read_pdb(path, elements=elements, strict=strict)
+    if suffix == ".mol2":
+        return read_mol2(path, elements=elements, strict=strict)
+    if suffix == ".pdbqt":
+        return read_pdbqt(path, elements=elements, strict=strict)
     if suffix == ".cif":
         return read_cif(path, elements=elements, strict=strict)
     raise ValueError(
-        f"path: the format of {path} is not known; it must end in .cif, .mmcif, .pdb, .ent, .xyz, .extxyz, .vasp or "
-        f".poscar, with or without .gz, or begin with POSCAR or CONTCAR"
+        f"path: the format of {path} is not known; it must end in .cif, .mmcif, .pdb, .ent, .mol2, .pdbqt, .xyz, "
+        f".extxyz, .vasp or .poscar, with or without .gz, or begin with POSCAR or CONTCAR"
     )

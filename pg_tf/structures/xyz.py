@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-import numpy as np
-
 from pg_tf.datasets.readers.record import Path
 from pg_tf.formats.xyz import checked_count, frames, parsed_frame
-from pg_tf.structures._reading import Doubts
+from pg_tf.structures._reading import Doubts, checked_structure
 from pg_tf.structures._text import read_text
-from pg_tf.structures.overlaps import check_overlaps
-from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
-from pg_tf.structures.symmetry import check_lengths
+from pg_tf.structures.structure import Structure
 
 
 def read_xyz(
@@ -43,11 +39,4 @@ def read_xyz(
         for raw in found:
             checked_count(raw)
         atoms = parsed_frame(found[frame or 0], elements)
-        if (bad := np.flatnonzero(~((atoms.weights >= 0) & (atoms.weights <= 1 + OCCUPANCY_SLACK)))).size:
-            raise ValueError(f"atom {bad[0]} has the occupancy {atoms.weights[bad[0]]}; it must be from 0 to 1")
-        name = os.path.basename(os.fspath(path))
-        structure = Structure(atoms.atomic_numbers, atoms.coords, atoms.cell, atoms.periodic, atoms.weights, name)
-        if structure.cell is not None:
-            check_lengths(np.linalg.norm(structure.cell[np.asarray(structure.periodic)], axis=1).tolist())
-        check_overlaps(structure, [f"{symbol} ({index})" for index, symbol in enumerate(structure.symbols)])
-        return doubts.noted(structure)
+        return checked_structure(atoms, os.path.basename(os.fspath(path)), doubts)
