@@ -21,6 +21,11 @@ _TYPES = {
     "H": "H", "HD": "H", "HS": "H", "N": "N", "NA": "N", "NS": "N", "NX": "N",
     "O": "O", "OA": "O", "OS": "O", "OX": "O", "S": "S", "SA": "S", "P": "P", "F": "F", "I": "I", "B": "B",
 }  # fmt: skip
+# Types that are element symbols, in any case but for those above.
+_SYMBOLS = frozenset(
+    "F P CL BR I SI MG CA MN FE ZN NA K HG CO U CD NI CU AL SE AS LI BE CR MO PT".split()  # noqa: SIM905
+)
+
 # Ends of ring bonds that docking opened, and waters that are placed afterwards.
 _NO_ATOMS = ("G", "G0", "G1", "G2", "G3", "J", "Q", "Z", "W", "X")
 
@@ -62,7 +67,7 @@ def parsed_model(model: list[Numbered], elements: Mapping[str, str] | None, doub
         if given is None and kind.upper() in _NO_ATOMS:
             left_out.append(f"{name} ({kind})")
             continue
-        atomic_number = given or number_of_symbol(_TYPES.get(kind.upper(), kind))
+        atomic_number = given or number_of_symbol(_TYPES.get(kind, kind if kind.upper() in _SYMBOLS else ""))
         if not atomic_number:
             raise ValueError(
                 f"line {number}: atom {name} has the type {kind!r}, which is none of AutoDock's; name it in elements"

@@ -44,6 +44,10 @@ def parsed_poscar(
     if (missing := mode + 1 + total - len(lines)) > 0:
         raise ValueError(f"line {at + 1} promises {total} atoms; {missing} of its lines are missing")
     rows = [_words(line) for line in lines[mode + 1 : mode + 1 + total]]
+    # Velocities may follow, after an empty line or a word that says of what they are.
+    rest = lines[mode + 1 + total :]
+    if rest and rest[0].strip() and rest[0].strip()[0].lower() not in "lcdk":
+        doubt(f"line {mode + 2 + total} follows the {total} atoms that line {at + 1} promises; it is not read")
     places = np.array([_place(row, mode + 2 + index) for index, row in enumerate(rows)], np.float64).reshape(-1, 3)
     scale = _scale(lines[1], cell)
     cartesian = lines[mode].strip()[:1].lower() in ("c", "k")

@@ -21,7 +21,7 @@ from pg_tf.formats.numbers import number_in, whole_number_in
 
 _PAIR = re.compile(r"""([A-Za-z_][\w.-]*)\s*=\s*("(?:[^"\\]|\\.)*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s"'={}\[\]]+)""")
 _TRUE, _FALSE = ("t", "true", "1", ".true."), ("f", "false", "0", ".false.")
-_PLAIN = {"species": slice(0, 1), "pos": slice(1, 4)}
+_PLAIN = {"species": slice(0, 1), "pos": slice(1, 4), "all": slice(0, 4)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RawFrame:
 def frames(lines: Iterable[str]) -> Iterator[RawFrame]:
     """The frames of a file; empty lines between them do not count.
 
-    A frame whose first line is not a number of atoms holds all that is left: nothing says where the next one begins.
+    One whose first line is not a number of atoms is the last: nothing says where the next one begins.
     """
     numbered = enumerate(lines, 1)
     pending: list[tuple[int, str]] = []
@@ -47,7 +47,7 @@ def frames(lines: Iterable[str]) -> Iterator[RawFrame]:
         if not head.strip():
             continue
         if (count := whole_number_in(head)) is None:
-            yield RawFrame(number, [head, *(line for _, line in numbered)])
+            yield RawFrame(number, [head])
             return
         frame = [head]
         for _, line in numbered:
@@ -75,12 +75,12 @@ def parsed_frame(raw: RawFrame, elements: Mapping[str, str] | None = None) -> Fi
     """
     count = checked_count(raw)
     lines = [line.rstrip("\r\n") for line in raw.lines]
-    values = {match[1]: match[2].strip("\"'{}[]").strip() for match in _PAIR.finditer(lines[1])}
+    values = _values(lines[1], raw.number + 1)
     atoms = [line.split() for line in lines[2 : count + 2]]
     columns = _columns(values, atoms, raw.number + 1)
     numbers, coords, occupancies = [], [], []
     for number, words in enumerate(atoms, raw.number + 2):
-        if len(words) < max(column.stop for column in columns.values()):
+        if len(words) < columns["all"].stop:
             raise ValueError(f"line {number} must be an atom with its coordinates, and is {' '.join(words)[:60]!r}")
         numbers.append(_atomic_number(words[columns["species"]][0], number, elements))
         place = [number_in(word) for word in words[columns["pos"]]]
@@ -105,10 +105,24 @@ def checked_count(raw: RawFrame) -> int:
     head = raw.lines[0].strip()
     count = whole_number_in(head)
     if count is None:
-        raise ValueError(f"line {raw.number} must be a number of atoms, and is {head[:40]!r}")
+        raise ValueError(
+            f"line {raw.number} must be a number of atoms, and is {head[:40]!r}; what follows in the file is lost"
+        )
     if (missing := count + 2 - len(raw.lines)) > 0:
         raise ValueError(f"line {raw.number} promises {count} atoms; {missing} of its lines are missing")
     return count
+
+
+def _values(comment: str, number: int) -> dict[str, str]:
+    """The pairs of the second line."""
+    values: dict[str, str] = {}
+    for match in _PAIR.finditer(comment):
+        value = match[2].strip("\"'{}[]").strip()
+        if values.setdefault(match[1], value) != value:
+            raise ValueError(f"line {number}: {match[1]} is there twice, as {values[match[1]]!r} and as {value!r}")
+    if comment.startswith("Atoms. Timestep:"):
+        raise ValueError(f"line {number} is LAMMPS's: its atoms have numbers of types, and not of elements")
+    return values
 
 
 def _columns(values: Mapping[str, str], atoms: list[list[str]], number: int) -> dict[str, slice]:
@@ -124,9 +138,14 @@ def _columns(values: Mapping[str, str], atoms: list[list[str]], number: int) -> 
     species = next((key for key in ("species:S:1", "Z:I:1") if key in columns), None)
     if "pos:R:3" not in columns or species is None:
         raise ValueError(f"line {number}: Properties must have pos:R:3 and species:S:1, and are {text!r}")
+    if "Z:I:1" in columns and "species:S:1" in columns:
+        for at, words in enumerate(atoms, number + 1):
+            symbol, z = (words[columns[key]][0] if len(words) >= start else "" for key in ("species:S:1", "Z:I:1"))
+            if number_of_symbol(symbol) and number_of_symbol(symbol) != whole_number_in(z):
+                raise ValueError(f"line {at}: species is {symbol}, and Z is {z}")
     if atoms and start > len(atoms[0]):
         raise ValueError(f"line {number}: Properties have more columns than the first atom, {text!r}")
-    found = {"species": columns[species], "pos": columns["pos:R:3"]}
+    found = {"species": columns[species], "pos": columns["pos:R:3"], "all": slice(0, start)}
     for key, column in columns.items():
         if key.startswith("occupancy:"):
             if key not in ("occupancy:R:1", "occupancy:I:1"):

@@ -10,7 +10,7 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.datasets.readers.record import Path
+from pg_tf.datasets.readers.record import CLOSEST, Path
 from pg_tf.structures._reading import Doubts
 from pg_tf.structures._text import read_text
 from pg_tf.structures.cif_evidence import doubts_of_formula, doubts_of_labels
@@ -18,11 +18,14 @@ from pg_tf.structures.cif_items import Items
 from pg_tf.structures.cif_sites import Site, read_sites, without_alternatives
 from pg_tf.structures.overlaps import check_overlaps
 from pg_tf.structures.space_group import operations_in
-from pg_tf.structures.structure import CLOSEST, Structure
+from pg_tf.structures.structure import Structure
 from pg_tf.structures.symmetry import Operation, check_lengths, check_symmetry
 
 # Images of a partly occupied site that are further apart than this may be two places of a disordered atom, Å.
 _CLOSEST_PARTIAL = 0.1
+
+# Images closer than this are hardly two atoms, Å: H2 has 0.74.
+_SHORTEST_BOND = 0.7
 
 # A smaller angle of a cell is more likely one in radians; degrees.
 _SMALLEST_ANGLE = 5.0
@@ -161,7 +164,7 @@ def _expanded(
         kept = _distinct_places(images, cell, site, stated)
         if stated is not None and len(kept) != stated:
             doubt(f"site {site.label} has the multiplicity {stated} in the file, and symmetry gives {len(kept)} places")
-        elif stated is None and (apart := _nearest(kept, cell)) < CLOSEST:
+        elif stated is None and (apart := _nearest(kept, cell)) < _SHORTEST_BOND:
             doubt(f"images of site {site.label} lie {apart:.2g} Å apart and are taken for places of their own")
         numbers += [site.atomic_number] * len(kept)
         places += kept
@@ -177,12 +180,12 @@ def _multiplicity_rule(sites: list[Site], num_operations: int) -> Callable[[Site
     """What the multiplicities of the file mean: how many places a site has in the cell or, as some programs write
     them, how many operations leave it where it is. None where they are not given, or mean neither for all sites."""
     given = [site.multiplicity for site in sites if site.multiplicity is not None]
-    if not given or any(num_operations % number for number in given):
+    if not given:
         return lambda site: None
     # Most sites are in general positions, which all operations move.
-    if max(given) == num_operations:
+    if max(given) >= num_operations:
         return lambda site: site.multiplicity
-    if min(given) == 1:
+    if min(given) == 1 and not any(num_operations % number for number in given):
         return lambda site: None if site.multiplicity is None else num_operations // site.multiplicity
     return lambda site: None
 

@@ -28,7 +28,7 @@ def doubts_of_labels(items: Items, sites: Sequence[Site]) -> Iterator[str]:
         elif symbol == "W" and re.fullmatch(r"W\d*[A-Za-z']?", site.label):
             may_be = "water"
         elif len(symbol) == 2 and re.match(
-            r"[BCFHNOPS][A-H]", site.label
+            r"[BCFHNOPS][A-HO]", site.label
         ):  # an atom of that element, with a letter to tell it apart
             may_be = site.label[0]
         if may_be and not site.typed and symbol not in formula:
@@ -37,6 +37,9 @@ def doubts_of_labels(items: Items, sites: Sequence[Site]) -> Iterator[str]:
 
 def doubts_of_formula(items: Items, structure: Structure) -> Iterator[str]:
     """Where the atoms are not those of the formula, or not as many formula units as the file says."""
+    attached = items.column("_atom_site_attached_hydrogens")
+    if "H" not in structure.composition and any(text not in (None, "0") for text in attached):
+        yield "hydrogen atoms are counted at its sites and have no coordinates"
     text = items.value("_chemical_formula_sum") or ""
     formula = _parsed_formula(text)
     if not formula:

@@ -30,6 +30,7 @@ _SYNONYMS: dict[str, Sequence[str]] = {
         "_symmetry_space_group_name_h-m_alt",
     ),
     "Hall": ("_symmetry_space_group_name_hall", "_space_group_name_hall"),
+    "origin": ("_space_group_it_coordinate_system_code",),
     "group number": ("_symmetry_int_tables_number", "_space_group_it_number", "_symmetry_it_number"),
 }
 

@@ -9,14 +9,14 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.datasets.readers.record import Path
+from pg_tf.datasets.readers.record import CLOSEST, Path
 from pg_tf.elements import SYMBOLS
 from pg_tf.formats.element_names import named
 from pg_tf.structures._reading import Doubts
 from pg_tf.structures._text import read_text
 from pg_tf.structures.overlaps import check_overlaps
 from pg_tf.structures.pdb_lines import checked_lines
-from pg_tf.structures.structure import CLOSEST, OCCUPANCY_SLACK, Structure
+from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
 from pg_tf.structures.symmetry import check_lengths, check_symmetry, operations_of
 
 _ALTERNATES = ("highest", "all")
@@ -126,11 +126,14 @@ def _atoms(model: gemmi.Model, alternates: str) -> Iterator[tuple[str, gemmi.Ato
                         continue
                 place = f"chain {chain.name}, {residue.name} {residue.seqid}"
                 for atom in residue:
-                    if not atom.has_altloc() or alternates == "all":
+                    same = [other for other in residue if other.name == atom.name]
+                    lettered = [other for other in same if other.has_altloc()]
+                    if not lettered or alternates == "all":
                         yield place, atom, atom.occ
                         continue
-                    same = [other for other in residue if other.name == atom.name and other.has_altloc()]
-                    chosen = best if any(other.altloc == best for other in same) else _best(same)
+                    chosen = best if any(other.altloc == best for other in lettered) else _best(lettered)
+                    if len(lettered) < len(same):  # one of the alternatives has no letter
+                        chosen = max(same, key=lambda other: other.occ).altloc
                     if atom.altloc == chosen:
                         yield place, atom, 1.0
 

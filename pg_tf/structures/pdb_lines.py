@@ -40,6 +40,10 @@ def checked_lines(text: str, elements: Mapping[str, str] | None, doubt: Callable
     lines = text.splitlines()
     lines = lines[: _end(lines, doubt)]
     guessed: dict[str, str] = {}
+    planes = sum(_is_plane(line) for line in lines)
+    if planes:
+        doubt(f"{planes} atoms of residue DUM mark the planes of a membrane, and are left out")
+        lines = [line for line in lines if not _is_plane(line)]
     for index, line in enumerate(lines):
         if not line.startswith(_RECORDS):
             continue
@@ -62,6 +66,10 @@ def checked_lines(text: str, elements: Mapping[str, str] | None, doubt: Callable
     return "\n".join(_with_occupancies(lines, doubt))
 
 
+def _is_plane(line: str) -> bool:
+    return line.startswith(_RECORDS) and line[17:20].strip().upper() == "DUM"
+
+
 def _end(lines: list[str], doubt: Callable[[str], None]) -> int:
     """How many lines there are up to END; atoms after it are told of."""
     for index, line in enumerate(lines):
@@ -79,7 +87,10 @@ def _element(line: str, number: int, elements: Mapping[str, str] | None) -> tupl
     if (given := named(elements, name.strip(), line[17:20].strip())) is not None:
         return SYMBOLS[given], False
     stated = number_of_symbol(line[76:78])
-    if stated and not (residue in _STANDARD and _contradicts(SYMBOLS[stated], name)):
+    # An ion's residue has the name of its atom.
+    ion = number_of_symbol(name) if len(residue) == 2 and name.strip().upper() == residue else 0
+    doubtful = ion not in (0, stated) or (residue in _STANDARD and stated and _contradicts(SYMBOLS[stated], name))
+    if stated and not doubtful:
         return SYMBOLS[stated], False
     concluded = _by_name(name, residue)
     if not concluded:
@@ -95,7 +106,7 @@ def _contradicts(symbol: str, name: str) -> bool:
     letter = name.strip(" 0123456789'\"*")[:1].upper()
     if symbol == "H":
         return letter not in "HDQ"
-    return symbol not in _ELEMENTS_OF_STANDARD and symbol != "Se" and letter in _ELEMENTS_OF_STANDARD
+    return symbol != "Se" and (len(symbol) == 2 or (letter in _ELEMENTS_OF_STANDARD and letter != symbol))
 
 
 def _by_name(name: str, residue: str) -> str:
@@ -126,6 +137,8 @@ def _with_occupancies(lines: list[str], doubt: Callable[[str], None]) -> list[st
         doubt("all atoms have the occupancy 0; they are taken for 1")
         for index in atoms:
             lines[index] = f"{lines[index][:54]}  1.00{lines[index][60:]}"
+    elif unseen := sum(not float(lines[index][54:60]) for index in atoms):
+        doubt(f"{unseen} of {len(atoms)} atoms have the occupancy 0, and weigh nothing")
     return lines
 
 

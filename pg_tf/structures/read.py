@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from pg_tf.datasets.readers.record import Path
+from pg_tf.datasets.readers.streams import unpacked_name
 from pg_tf.structures.cif import is_mmcif, read_cif
 from pg_tf.structures.ligands import read_mol2, read_pdbqt
 from pg_tf.structures.pdb import read_pdb
@@ -20,8 +21,8 @@ def read_structure(
     """Reads a CIF, mmCIF, PDB, mol2, PDBQT, XYZ, extended XYZ or POSCAR file, plain or gzipped, by the reader for it.
 
     Args:
-      path: the suffix tells the format: .cif (CIF or mmCIF, by content), .mmcif, .pdb, .ent, .mol2, .pdbqt, .xyz, .extxyz,
-        .vasp, .poscar; a name that begins with POSCAR or CONTCAR is one.
+      path: the suffix tells the format: .cif (CIF or mmCIF, by content), .mmcif, .pdb, .ent, .mol2, .pdbqt, .xyz,
+        .extxyz, .vasp, .poscar; a name that begins with POSCAR or CONTCAR is one.
       elements: element symbols by what the file calls its atoms, in place of what that says; for POSCAR files also a
         sequence, one for each group of atoms.
       strict: raise where otherwise a warning is given.
@@ -33,7 +34,7 @@ def read_structure(
       ValueError: if the format is not known, or as the readers.
       OSError: if the file cannot be opened.
     """
-    name = os.path.basename(os.fspath(path)).removesuffix(".gz")
+    name = unpacked_name(path)
     suffix = os.path.splitext(name)[1].lower()
     if name.upper().startswith(("POSCAR", "CONTCAR")) or suffix in (".vasp", ".poscar"):
         return read_poscar(path, elements=elements, strict=strict)
@@ -51,5 +52,5 @@ def read_structure(
         return read_cif(path, elements=elements, strict=strict)
     raise ValueError(
         f"path: the format of {path} is not known; it must end in .cif, .mmcif, .pdb, .ent, .mol2, .pdbqt, .xyz, "
-        f".extxyz, .vasp or .poscar, with or without .gz, or begin with POSCAR or CONTCAR"
+        f".extxyz, .vasp or .poscar, with or without .gz, .bz2, .xz or .zip, or begin with POSCAR or CONTCAR"
     )

@@ -92,7 +92,10 @@ def _space_group(items: Items, cell: gemmi.UnitCell, doubt: Callable[[str], None
     if group is None and (number := _group_number(items)) is not None:
         group = gemmi.find_spacegroup_by_number(number)
         # Rhombohedral or hexagonal axes, whichever the cell has.
-        group, chosen = gemmi.find_spacegroup_by_name(group.hm, cell.alpha, cell.gamma), False
+        code = items.value("origin")
+        coded = gemmi.find_spacegroup_by_name(f"{group.hm}:{code}") if code in ("1", "2", "H", "R") else None
+        group = coded or gemmi.find_spacegroup_by_name(group.hm, cell.alpha, cell.gamma)
+        chosen = coded is not None
     if group is not None and group.ext in ("1", "2") and not chosen:
         doubt(
             f"its space group {group.hm} has two choices of the origin, and neither is named nor the operations "

@@ -12,9 +12,6 @@ from rdkit import Chem
 
 from pg_tf.elements import SYMBOLS, ElementChannels
 
-# Less than this apart, two atoms are two descriptions of one place, Å. No bond is as short.
-CLOSEST = 0.4
-
 # How far occupancies may add up beyond 1 by rounding.
 OCCUPANCY_SLACK = 0.02
 
