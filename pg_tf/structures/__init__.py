@@ -1,13 +1,15 @@
 """Crystals and molecules from files and other libraries, and back: every reader yields a `Structure`, every writer
 takes one."""
 
-from pg_tf.structures._ase import from_ase, read_poscar, read_xyz, to_ase
 from pg_tf.structures.cif import read_cif
-from pg_tf.structures.objects import from_pymatgen, from_rdkit, to_pymatgen, to_rdkit
+from pg_tf.structures.ligands import read_mol2, read_pdbqt
+from pg_tf.structures.objects import from_ase, from_pymatgen, from_rdkit, to_ase, to_pymatgen, to_rdkit
 from pg_tf.structures.pdb import read_pdb
+from pg_tf.structures.poscar import read_poscar
 from pg_tf.structures.read import read_structure
 from pg_tf.structures.structure import Structure
 from pg_tf.structures.write import write_structure
+from pg_tf.structures.xyz import read_xyz
 
 __all__ = [
     "Structure",
@@ -15,7 +17,9 @@ __all__ = [
     "from_pymatgen",
     "from_rdkit",
     "read_cif",
+    "read_mol2",
     "read_pdb",
+    "read_pdbqt",
     "read_poscar",
     "read_structure",
     "read_xyz",

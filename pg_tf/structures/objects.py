@@ -1,4 +1,4 @@
-"""From the objects of other libraries and to them."""
+"""From the objects of ASE, pymatgen and RDKit and to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,77 @@ import numpy as np
 from rdkit import Chem
 
 from pg_tf.elements import SYMBOLS
-from pg_tf.structures.structure import Structure
+from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
+
+
+def from_ase(atoms: Any, name: str = "") -> Structure:
+    """A structure from `ase.Atoms`.
+
+    Args:
+      atoms: `ase.Atoms`. Lattice vectors that are zero, which ASE allows along axes that are not periodic, become unit
+        vectors across the others. An array `occupancy` becomes the weights.
+      name: a title.
+
+    Raises:
+      ValueError: if the atoms stand for partly occupied places: ASE keeps only one element of each. `read_cif` reads
+        them all. If they repeat along an axis without a lattice vector, or an occupancy is not from 0 to 1. Or for
+        what `Structure` refuses.
+    """
+    kinds = atoms.info.get("occupancy")
+    shared = {k: parts for k, parts in kinds.items() if parts != dict.fromkeys(parts, 1)} if _is_table(kinds) else {}
+    if shared:
+        kind, parts = next(iter(shared.items()))
+        raise ValueError(
+            f"atoms: the places of kind {kind} are partly occupied, {parts}, which ase.Atoms cannot hold; use read_cif"
+        )
+    missing = ~np.asarray(atoms.cell).any(axis=1)
+    if (bad := np.flatnonzero(atoms.pbc & missing)).size:
+        raise ValueError(
+            f"atoms: pbc is {atoms.pbc.tolist()}, and there is no lattice vector {bad[0]}; give it, or set pbc to False"
+        )
+    has_cell = not missing.all()
+    weights = atoms.arrays.get("occupancy")
+    if weights is not None and (weights.ndim != 1 or weights.dtype.kind not in "fiu"):
+        raise ValueError(f"atoms: occupancy must be numbers [A], got {weights.dtype} {list(weights.shape)}")
+    if weights is not None and (bad := np.flatnonzero(~((weights >= 0) & (weights <= 1 + OCCUPANCY_SLACK)))).size:
+        raise ValueError(f"atoms: atom {bad[0]} has the occupancy {weights[bad[0]]}; it must be from 0 to 1")
+    return Structure(
+        atoms.numbers,
+        atoms.positions,
+        np.asarray(atoms.cell.complete()) if has_cell else None,
+        tuple(bool(flag) for flag in atoms.pbc) if has_cell else None,  # type: ignore[arg-type]
+        weights,
+        name,
+    )
+
+
+def to_ase(structure: Structure) -> Any:
+    """`ase.Atoms` of a structure, which ASE writes to any format.
+
+    Raises:
+      ImportError: if ASE is not installed.
+      ValueError: if an atom has a weight other than 1.
+    """
+    ase = import_ase()
+    weights = np.asarray(structure.weights)
+    if (bad := np.flatnonzero(weights != 1)).size:
+        raise ValueError(f"structure: atom {bad[0]} has the weight {weights[bad[0]]}, which ase.Atoms cannot hold")
+    cell = structure.cell
+    return ase.Atoms(structure.atomic_numbers, structure.coords, cell=cell, pbc=structure.periodic)
+
+
+def import_ase() -> Any:
+    try:
+        import ase
+        import ase.io
+    except ImportError as error:
+        raise ImportError("this needs ASE: pip install ase, or pip install 'pg_tf[crystals]'") from error
+    return ase
+
+
+def _is_table(kinds: Any) -> bool:
+    # Where ASE keeps shared places; any file may have something else of this name.
+    return isinstance(kinds, dict) and all(isinstance(parts, dict) for parts in kinds.values())
 
 
 def from_pymatgen(structure: Any, name: str = "") -> Structure:

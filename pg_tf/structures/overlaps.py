@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from pg_tf.structures.structure import CLOSEST, OCCUPANCY_SLACK, Structure
+from pg_tf.datasets.readers.record import CLOSEST
+from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
 
 # How many atoms a message names.
 _NAMED = 4

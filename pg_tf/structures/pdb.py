@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.datasets.readers.record import Path
+from pg_tf.datasets.readers.record import CLOSEST, Path
 from pg_tf.elements import SYMBOLS
+from pg_tf.formats.element_names import named
+from pg_tf.structures._reading import Doubts
 from pg_tf.structures._text import read_text
 from pg_tf.structures.overlaps import check_overlaps
-from pg_tf.structures.structure import CLOSEST, OCCUPANCY_SLACK, Structure
+from pg_tf.structures.pdb_lines import checked_lines
+from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
 from pg_tf.structures.symmetry import check_lengths, check_symmetry, operations_of
 
 _ALTERNATES = ("highest", "all")
@@ -22,19 +25,35 @@ _ALTERNATES = ("highest", "all")
 _VOLUME_SLACK = 0.01
 
 
-def read_pdb(path: Path, *, model: int = 1, alternates: str = "highest", unit_cell: bool = False) -> Structure:
+def read_pdb(
+    path: Path,
+    *,
+    model: int = 1,
+    alternates: str = "highest",
+    unit_cell: bool = False,
+    elements: Mapping[str, str] | None = None,
+    strict: bool = False,
+) -> Structure:
     """Reads the atoms of a PDB or mmCIF file, waters and ligands as well. Hydrogens that are not in the file are not
     added.
 
     Args:
       path: the file, plain or gzipped; which of the two it is, its content tells.
       model: which model, counted from 1.
-      alternates: of residues with alternate locations, "highest" reads the one with the highest occupancy, with a
-        weight of 1 (of equal ones the first letter); "all" reads all, weighted by their occupancies. Other partly
-        occupied atoms are weighted either way.
+      alternates: of atoms with alternate locations, "highest" reads those of the location that has the highest
+        occupancy in the residue, with a weight of 1 (of equal ones the first letter); an atom that is not at that
+        location is read at its own best one. "all" reads all, weighted by their occupancies. Other partly occupied
+        atoms are weighted either way.
       unit_cell: False reads the molecules as they stand, without a lattice. True makes all molecules of the crystal's
         cell by its symmetry. Copies of an atom on a symmetry axis or plane that fall together become one, with the sum
         of their occupancies but at most 1.
+      elements: element symbols by the names of atoms or residues, such as `{"M1": "Fe"}`, in place of what the file
+        says.
+      strict: raise where otherwise a warning is given: elements that had to be concluded from the names of atoms,
+        occupancies that are all 0, atoms after the end, several blocks with atoms.
+
+    Returns:
+      The structure; what was doubtful is in its `notes` as well.
 
     Raises:
       ValueError: if the file is damaged or has no atoms, there is no such model, an atom is no element or has no
@@ -44,8 +63,8 @@ def read_pdb(path: Path, *, model: int = 1, alternates: str = "highest", unit_ce
     """
     if alternates not in _ALTERNATES:
         raise ValueError(f"alternates: must be one of {', '.join(map(repr, _ALTERNATES))}; got {alternates!r}")
-    try:
-        content = _parsed(path)
+    with Doubts(path, strict) as doubts:
+        content = _parsed(path, elements, doubts.add)
         entry = "_entry.id"
         name = content.info[entry] if entry in list(content.info) else ""
         models = {index + 1: part for index, part in enumerate(content)}
@@ -54,9 +73,9 @@ def read_pdb(path: Path, *, model: int = 1, alternates: str = "highest", unit_ce
         numbers, coords, weights, occupancies, labels = [], [], [], [], []
         for place, atom, weight in _atoms(models[model], alternates):
             label = f"{atom.name} of {place}"
-            number = atom.element.atomic_number
+            number = named(elements, atom.name) or atom.element.atomic_number
             if not 1 <= number < len(SYMBOLS):
-                raise ValueError(f"atom {label} is no element")
+                raise ValueError(f"atom {label} is no element; name it in elements")
             if not all(map(math.isfinite, atom.pos.tolist())):
                 raise ValueError(f"atom {label} has no coordinates")
             if not 0 <= atom.occ <= 1 + OCCUPANCY_SLACK:  # NaN as well
@@ -68,48 +87,30 @@ def read_pdb(path: Path, *, model: int = 1, alternates: str = "highest", unit_ce
             labels.append(label)
         if not numbers:
             raise ValueError("it has no atoms")
+        if not any(occupancies):
+            doubts.add("all atoms have the occupancy 0; they are taken for 1")
+            weights, occupancies = [1.0] * len(weights), [1.0] * len(occupancies)
         one = Structure(np.array(numbers, np.int32), np.array(coords), weights=np.array(weights), name=name)
         check_overlaps(one, labels, np.array(occupancies))
-        return _in_cell(one, content, labels, np.array(occupancies)) if unit_cell else one
-    except (ValueError, RuntimeError) as error:
-        text = str(error)
-        raise ValueError(text if text.startswith("path: ") else f"path: {path}: {text}") from error
+        return doubts.noted(_in_cell(one, content, labels, np.array(occupancies)) if unit_cell else one)
 
 
-def _parsed(path: Path) -> gemmi.Structure:
+def _parsed(path: Path, elements: Mapping[str, str] | None, doubt: Callable[[str], None]) -> gemmi.Structure:
     text = read_text(path)
     first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
-    if first.lower().startswith("data_"):
-        document = gemmi.cif.read_string(text)
-        blocks = [block for block in document if block.find_values("_atom_site.Cartn_x")]
-        if not blocks:
-            raise ValueError("no block of it has atoms under _atom_site.Cartn_x; crystals of small molecules: read_cif")
-        return gemmi.make_structure_from_block(blocks[0])
-    lines = text.splitlines()
-    for number, line in enumerate(lines, 1):
-        # What is no number the parser takes for 0.
-        if line.startswith(("ATOM  ", "HETATM")) and not _has_coordinates(line):
-            raise ValueError(f"line {number} has no coordinates in columns 31 to 54: {line.rstrip()!r}")
-        if line.startswith(("ATOM  ", "HETATM")) and not _has_occupancy(line):
-            raise ValueError(f"line {number} has no occupancy from 0 to 1 in columns 55 to 60: {line.rstrip()!r}")
-        if line.startswith(("ATOM  ", "HETATM")) and not line[54:60].strip():
-            lines[number - 1] = f"{line[:54]:54}  1.00{line[60:]}"
-    return gemmi.read_pdb_string("\n".join(lines))
-
-
-def _has_coordinates(line: str) -> bool:
-    try:
-        return all(math.isfinite(float(line[start : start + 8])) for start in (30, 38, 46))
-    except ValueError:
-        return False
-
-
-def _has_occupancy(line: str) -> bool:
-    text = line[54:60].strip()
-    try:
-        return not text or 0 <= float(text) <= 1 + OCCUPANCY_SLACK
-    except ValueError:
-        return False
+    if not first.lower().startswith("data_"):
+        return gemmi.read_pdb_string(checked_lines(text, elements, doubt))
+    document = gemmi.cif.read_string(text)
+    blocks = [block for block in document if block.find_values("_atom_site.Cartn_x")]
+    if not blocks:
+        raise ValueError("no block of it has atoms under _atom_site.Cartn_x; crystals of small molecules: read_cif")
+    if len(blocks) > 1:
+        names = ", ".join(block.name for block in blocks)
+        doubt(f"several blocks have atoms, {names}; the first is read")
+    for item in ("label_atom_id", "label_comp_id", "label_asym_id"):
+        if not blocks[0].find_values(f"_atom_site.{item}"):
+            raise ValueError(f"its atoms have no _atom_site.{item}")
+    return gemmi.make_structure_from_block(blocks[0])
 
 
 def _atoms(model: gemmi.Model, alternates: str) -> Iterator[tuple[str, gemmi.Atom, float]]:
@@ -117,19 +118,33 @@ def _atoms(model: gemmi.Model, alternates: str) -> Iterator[tuple[str, gemmi.Ato
     for chain in model:
         # Residues that share a number are alternatives too: another amino acid at the same place.
         for group in _by_number(chain):
-            occupancies: dict[str, float] = {}
+            best = _best([atom for residue in group for atom in residue])
             for residue in group:
+                if len({other.name for other in group}) > 1 and alternates != "all":
+                    letters = {atom.altloc for atom in residue if atom.has_altloc()}
+                    if letters and best not in letters:
+                        continue
+                place = f"chain {chain.name}, {residue.name} {residue.seqid}"
                 for atom in residue:
-                    if atom.has_altloc():
-                        occupancies[atom.altloc] = max(occupancies.get(atom.altloc, 0.0), atom.occ)
-            best = min(occupancies, key=lambda letter: (-occupancies[letter], letter), default=None)
-            for residue in group:
-                for atom in residue:
-                    place = f"chain {chain.name}, {residue.name} {residue.seqid}"
-                    if not atom.has_altloc() or alternates == "all":
+                    same = [other for other in residue if other.name == atom.name]
+                    lettered = [other for other in same if other.has_altloc()]
+                    if not lettered or alternates == "all":
                         yield place, atom, atom.occ
-                    elif atom.altloc == best:
+                        continue
+                    chosen = best if any(other.altloc == best for other in lettered) else _best(lettered)
+                    if len(lettered) < len(same):  # one of the alternatives has no letter
+                        chosen = max(same, key=lambda other: other.occ).altloc
+                    if atom.altloc == chosen:
                         yield place, atom, 1.0
+
+
+def _best(atoms: Sequence[gemmi.Atom]) -> str | None:
+    """The letter of the alternate location with the highest occupancy, of equal ones the first; None without any."""
+    occupancies: dict[str, float] = {}
+    for atom in atoms:
+        if atom.has_altloc():
+            occupancies[atom.altloc] = max(occupancies.get(atom.altloc, 0.0), atom.occ)
+    return min(occupancies, key=lambda letter: (-occupancies[letter], letter), default=None)
 
 
 def _by_number(chain: gemmi.Chain) -> Iterator[list[gemmi.Residue]]:

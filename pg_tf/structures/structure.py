@@ -12,9 +12,6 @@ from rdkit import Chem
 
 from pg_tf.elements import SYMBOLS, ElementChannels
 
-# Less than this apart, two atoms are two descriptions of one place, Å. No bond is as short.
-CLOSEST = 0.4
-
 # How far occupancies may add up beyond 1 by rounding.
 OCCUPANCY_SLACK = 0.02
 
@@ -31,6 +28,7 @@ class Structure:
         with a cell, False without.
       weights: float64 `[A]`, occupancies; None is 1 for all. A place shared by several elements has one atom for each.
       name: a title.
+      notes: what a reader found doubtful in a file or had to assume, a sentence each.
 
     Raises:
       ValueError: if shapes do not fit, an atomic number is no element, a number is not finite, a weight is negative or
@@ -43,6 +41,7 @@ class Structure:
     periodic: tuple[bool, bool, bool] | None = None
     weights: npt.NDArray[np.float64] | None = None
     name: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         numbers = np.asarray(self.atomic_numbers)

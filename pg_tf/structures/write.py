@@ -7,7 +7,8 @@ import os
 import gemmi
 import numpy as np
 
-from pg_tf.structures._ase import Path, import_ase, to_ase
+from pg_tf.datasets.readers.record import Path
+from pg_tf.structures.objects import import_ase, to_ase
 from pg_tf.structures.structure import Structure
 
 

@@ -92,7 +92,7 @@ def test_occupancies_of_extended_xyz_are_weights(tmp_path: Path) -> None:
     path.write_text(EXTENDED.format(0.25))
     assert read_xyz(path).weights.tolist() == [0.25, 1.0]
     path.write_text(EXTENDED.format(3))
-    with pytest.raises(ValueError, match=r"a\.xyz: atoms: atom 0 has the occupancy 3\.0; it must be from 0 to 1"):
+    with pytest.raises(ValueError, match=r"a\.xyz: atom 0 has the occupancy 3\.0; it must be from 0 to 1"):
         read_xyz(path)
     path.write_text("1\noccupancy=0.5\nNa 0 0 0\n")  # of the whole frame: not ASE's own table of places
     assert len(read_xyz(path)) == 1
@@ -102,7 +102,7 @@ def test_axes_that_repeat_need_a_lattice_vector(tmp_path: Path) -> None:
     ase = pytest.importorskip("ase")
     path = tmp_path / "a.xyz"
     path.write_text('1\npbc="T T T"\nNa 0 0 0\n')
-    with pytest.raises(ValueError, match=r"pbc is \[True, True, True\], and there is no lattice vector 0"):
+    with pytest.raises(ValueError, match="line 2: pbc is T T T, and there is no lattice vector 0"):
         read_xyz(path)
     with pytest.raises(ValueError, match="there is no lattice vector 2"):
         from_ase(ase.Atoms("Na", cell=[3, 3, 0], pbc=True))
@@ -143,8 +143,8 @@ def test_what_other_programs_write_into_second_lines_is_read(tmp_path: Path) -> 
     [
         ("1000000000 1", "line 7 promises 1000000001 atoms; 999999999 of its lines are missing"),
         ("1", "line 6 names 2 elements, and line 7 has 1 whole numbers"),
-        ("-1 1", "line 7 has 1 whole numbers"),
-        ("1.5 1", "line 7 has 1 whole numbers"),
+        ("-1 1", "line 7 must be numbers of atoms, and is '-1 1'"),
+        ("1.5 1", "line 7 must be numbers of atoms, and is '1.5 1'"),
     ],
 )
 def test_counts_of_a_poscar_must_be_true(counts: str, message: str, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_models_are_counted_from_one(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"test\.pdb: "):
         read(tmp_path, "")
-    with pytest.raises(ValueError, match="atom X1 of chain A, SER 1 is no element"):
+    with pytest.raises(ValueError, match="line 1: atom X1 of SER is no element"):
         read(tmp_path, line(1, " X1", "X", 1))
     with pytest.raises(ValueError, match=r"test\.cif: no block of it has atoms under _atom_site\.Cartn_x"):
         read(tmp_path, "data_x\n_cell_length_a 5\n", ".cif")

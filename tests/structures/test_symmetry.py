@@ -123,13 +123,30 @@ def test_dummies_are_left_out_though_they_share_a_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "text"), [("Cnt", "site Cnt is read as Cn"), ("NO3", "is read as No"), ("W1", "is read as tungsten")]
+    ("label", "text"),
+    [("W1", "W1 has no type and is read as W; where it is water"), ("CA1", "CA1 .* is read as Ca; where it is C")],
 )
 def test_labels_that_are_hardly_elements_are_told_of(tmp_path: Path, label: str, text: str) -> None:
     file = cif(tmp_path, sites=f"{label} 0.1 0.2 0.3 1 d\n")
     file.write_text(file.read_text().replace("_atom_site_type_symbol\n", ""))
     with pytest.warns(UserWarning, match=text):
         read_cif(file)
+
+
+@pytest.mark.parametrize("label", ["Cnt", "NO3", "Cat1", "Tet1", "Pol", "Mg/Fe1", "M1", "X1", "Du2", "NH4", "1"])
+def test_labels_that_begin_with_no_element_are_refused_and_may_be_named(tmp_path: Path, label: str) -> None:
+    file = cif(tmp_path, sites=f"{label} 0.1 0.2 0.3 1 d\n")
+    file.write_text(file.read_text().replace("_atom_site_type_symbol\n", ""))
+    with pytest.raises(ValueError, match=f"site {label} .no type symbol. is no element"):
+        read_cif(file)
+    assert read_cif(file, elements={label: "Fe"}).composition == {"Fe": 1}
+
+
+@pytest.mark.parametrize("label", ["OW1", "Ow", "OH2", "Wat1", "HOH", "H2O1", "O_w", "water"])
+def test_names_of_water_are_its_oxygen(tmp_path: Path, label: str) -> None:
+    file = cif(tmp_path, sites=f"{label} 0.1 0.2 0.3 1 d\n")
+    file.write_text(file.read_text().replace("_atom_site_type_symbol\n", ""))
+    assert read_cif(file, strict=True).composition == {"O": 1}
 
 
 @pytest.mark.parametrize("symbol", ["Na", "Na1+", "Na+", "Na+1", "NA", "na"])
@@ -179,7 +196,7 @@ def test_space_group_of_a_pdb_file_must_fit_its_cell(tmp_path: Path) -> None:
         ("99999999999\nc\nNa 0 0 0\n", "promises 99999999999 atoms"),
         ("-1\nc\nNa 0 0 0\n", "line 1 must be a number of atoms, and is '-1'"),
         ("1\nc\nNa 0 0 0\n2\nc\nNa 0 0 0\n", "line 4 promises 2 atoms; 1 of its lines"),
-        ("9" * 5000 + "\nc\nNa 0 0 0\n", r"a\.xyz .*line 1 must be a number of atoms"),
+        ("9" * 5000 + "\nc\nNa 0 0 0\n", r"a\.xyz: line 1 must be a number of atoms"),
         ("", "it has no frame 0; it has 0"),
     ],
 )

@@ -65,7 +65,11 @@ def _arrays(path: Path, label: str | None) -> tuple[Any, Any, Any, Any]:
         raise ValueError(f"{path} cannot be read as .npz: {type(error).__name__}: {error}") from error
 
     def first(candidates: tuple[str, ...]) -> Any:
-        return next((arrays[name] for name in candidates if name in arrays), None)
+        found = [name for name in candidates if name in arrays]
+        for other in found[1:]:
+            if not np.array_equal(arrays[found[0]], arrays[other]):
+                raise ValueError(f"{path} holds {found[0]} and {other}, which differ; keep the one that is meant")
+        return arrays[found[0]] if found else None
 
     numbers, coords, splits, counts = first(_NUMBERS), first(_COORDS), first(_SPLITS), first(_COUNTS)
     if numbers is None or coords is None or (splits is None and counts is None):
@@ -73,10 +77,24 @@ def _arrays(path: Path, label: str | None) -> tuple[Any, Any, Any, Any]:
             f"{path} must hold atomic numbers ({', '.join(_NUMBERS)}), coordinates ({', '.join(_COORDS)}) and offsets "
             f"({', '.join(_SPLITS)}) or counts ({', '.join(_COUNTS)}); it holds {names}"
         )
+    for name, values in (("atomic numbers", numbers), ("coordinates", coords)):
+        if values.dtype.kind not in "fiu":
+            raise ValueError(f"{path}: {name} must be numbers, got {values.dtype}")
     if label is not None and label not in arrays:
         raise ValueError(f"label: {path} has no array {label!r}; it holds {names}")
-    if splits is None:
-        splits = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    for name, values in (("offsets", splits), ("counts", counts)):
+        if values is not None and (values.ndim != 1 or values.dtype.kind not in "iu"):
+            raise ValueError(
+                f"{path}: {name} must be whole numbers [molecules], got {values.dtype} {list(values.shape)}"
+            )
+    if counts is not None:
+        ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        if splits is not None and not np.array_equal(splits, ends):
+            raise ValueError(
+                f"{path} holds offsets ({', '.join(_SPLITS)}) and counts ({', '.join(_COUNTS)}) that differ"
+            )
+        splits = ends
+    assert splits is not None
     labels = None if label is None else arrays[label]
     if labels is not None and labels.shape[1:] == (1,):
         labels = labels[:, 0]
@@ -92,7 +110,10 @@ def _arrays(path: Path, label: str | None) -> tuple[Any, Any, Any, Any]:
         )
     if labels is not None and len(labels) != len(splits) - 1:
         raise ValueError(f"label: {path} has {len(labels)} values of {label!r} for {len(splits) - 1} molecules")
-    return numbers, coords * arrays.get("coordinate_unit", 1.0), splits, labels
+    unit = np.asarray(arrays.get("coordinate_unit", 1.0))
+    if unit.ndim or unit.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: coordinate_unit must be how many Å a unit of the coordinates is, got {unit}")
+    return numbers, coords * unit, splits, labels
 
 
 def parse_npz(label: str | None, chunk: Chunk) -> Iterator[Outcome]:

@@ -5,17 +5,17 @@ Ramakrishnan et al., Sci. Data 1, 140022 (2014), doi:10.1038/sdata.2014.22, Tabl
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
-
 from pg_tf.datasets.readers.npz import npz
 from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
 from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
-from pg_tf.datasets.readers.streams import is_tar, tar_members
-from pg_tf.elements import atomic_number
+from pg_tf.datasets.readers.streams import is_tar, tar_members, unpacked
+from pg_tf.formats.element_names import number_of_symbol
+from pg_tf.formats.numbers import number_in, whole_number_in
 
 PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv")
 """The columns of the second line, after the molecule's tag and number."""
@@ -53,10 +53,26 @@ def _chunks(files: Sequence[Path], count: int) -> Iterator[Chunk]:
 def _texts(path: Path, read: list[int]) -> Iterator[tuple[str, bytes]]:
     if is_tar(path):
         for name, text, read[0] in tar_members(path, ".xyz"):
-            yield os.path.basename(name), text
+            yield from _molecules(os.path.basename(name), text)
     else:
-        with open(path, "rb") as file:
-            yield os.path.basename(os.fspath(path)), file.read()
+        with unpacked(path) as (stream, _):
+            yield from _molecules(os.path.basename(os.fspath(path)), stream.read())
+
+
+def _molecules(name: str, raw: bytes) -> Iterator[tuple[str, bytes]]:
+    """The molecules of a file, which is one unless several were joined: after the atoms of each come three lines, the
+    frequencies, SMILES and InChI."""
+    lines = raw.splitlines(keepends=True)
+    start = 0
+    while start < len(lines):
+        count = whole_number_in(lines[start].decode("utf-8", "replace"))
+        end = len(lines) if count is None else start + count + 5
+        if not any(line.strip() for line in lines[end:]):
+            end = len(lines)
+        yield name if start == 0 else f"{name}, line {start + 1}", b"".join(lines[start:end])
+        start = end
+        while start < len(lines) and not lines[start].strip():
+            start += 1
 
 
 def parse_qm9(label: str, chunk: Chunk) -> Iterator[Outcome]:
@@ -69,24 +85,22 @@ def parse_qm9(label: str, chunk: Chunk) -> Iterator[Outcome]:
 
 
 def _molecule(text: str, label: str, name: str) -> Record:
-    lines = text.splitlines()
-    if not lines or not lines[0].strip().isdigit() or len(lines) < int(lines[0]) + 2 or int(lines[0]) == 0:
+    lines = text.removeprefix("\ufeff").splitlines()
+    count = whole_number_in(lines[0]) if lines else None
+    if not count or len(lines) < count + 2:
         raise BadRecord("it is cut off, or its first line is no number of atoms")
-    atoms = [line.split() for line in lines[2 : int(lines[0]) + 2]]
-    try:
-        numbers = np.array([atomic_number(words[0]) for words in atoms], np.int32)
-        coords = np.array([[_number(word) for word in words[1:4]] for words in atoms])
-    except (ValueError, IndexError) as error:
-        raise BadRecord(f"an atom cannot be read: {error}") from error
-    if coords.shape != (len(atoms), 3):
-        raise BadRecord("an atom has no three coordinates")
+    numbers, coords = [], []
+    for number, line in enumerate(lines[2 : count + 2], 3):
+        words = line.split()
+        place = [number_in(word) for word in words[1:4]]
+        if len(place) != 3 or not all(map(math.isfinite, place)) or not number_of_symbol(words[0]):
+            raise BadRecord(f"line {number} must be an atom with three coordinates, and is {line.strip()[:60]!r}")
+        numbers.append(number_of_symbol(words[0]))
+        coords.append(place)
+    after = lines[count + 2].split() if len(lines) > count + 2 else []
+    if after and number_of_symbol(after[0]):
+        raise BadRecord(f"line {count + 3} is an atom more than the {count} that the first line promises")
     properties = lines[1].split()[2:]
     if len(properties) != len(PROPERTIES):
         raise BadRecord(f"its second line has {len(properties)} properties, not {len(PROPERTIES)}")
-    value = properties[PROPERTIES.index(label)].replace("*^", "e")
-    return record(numbers, coords, parse_label(label, value), name)
-
-
-def _number(text: str) -> float:
-    """QM9 has numbers such as `2.1997*^-6`, as Mathematica writes them."""
-    return float(text.replace("*^", "e"))
+    return record(numbers, coords, parse_label(label, properties[PROPERTIES.index(label)]), name)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pg_tf.elements import SYMBOLS
+from pg_tf.formats.numbers import number_in
 
 Path = str | os.PathLike[str]
 
+CLOSEST = 0.4
+"""Two atoms closer than this are two descriptions of one, Å. No bond is as short."""
+
+# Up to so many atoms all distances are computed at once.
+_FEW = 64
 _FARTHEST = 1e5  # Å; float32 resolves 0.008 Å there
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -42,34 +49,73 @@ Outcome = tuple[str, Record | BadRecord]
 
 
 def record(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike, label: float | None = None, name: str = "") -> Record:
-    """A molecule that can be used.
+    """A molecule that can be used: what every reader makes of what it read.
 
     Raises:
-      BadRecord: if it has no atoms, an atom is no element, or a coordinate is not finite or beyond 1e5 Å.
+      BadRecord: if it has no atoms, an atom is no element, a coordinate is not finite or beyond 1e5 Å, or atoms lie
+        closer to one another than any bond is long.
     """
-    numbers = np.asarray(atomic_numbers, np.int64)
+    given = np.asarray(atomic_numbers)
+    numbers = given.astype(np.int64)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
         places = np.asarray(coords, np.float64).astype(np.float32).reshape(-1, 3)
     if not len(numbers):
         raise BadRecord("it has no atoms")
-    if (unknown := (numbers < 1) | (numbers >= len(SYMBOLS))).any():
-        raise BadRecord(f"atom {np.argmax(unknown)} is no element")
+    if (unknown := (numbers < 1) | (numbers >= len(SYMBOLS)) | (numbers != given)).any():
+        atom = int(np.argmax(unknown))
+        raise BadRecord(f"atom {atom} is no element: its atomic number is {given[atom]}")
     if not (finite := np.isfinite(places).all(axis=1)).all():
         raise BadRecord(f"atom {np.argmin(finite)} has coordinates that are not finite")
     if (far := (np.abs(places) > _FARTHEST).any(axis=1)).any():
-        atom = np.argmax(far)
+        atom = int(np.argmax(far))
         raise BadRecord(f"atom {atom} is at {places[atom].tolist()}: float32 has no digits left for a shape out there")
+    if len(places) > 1 and not np.ptp(places, axis=0).any():
+        raise BadRecord("all atoms are at one point: it has no geometry")
+    if close := _too_close(places):
+        first, second, apart = close
+        raise BadRecord(
+            f"atoms {first} and {second} are {apart:.2g} Å apart, and no bond is as short: an atom is there twice, or "
+            f"lengths are in another unit than Å"
+        )
     return Record(numbers.astype(np.int32), places, label, name)
+
+
+def _too_close(places: npt.NDArray[np.float32]) -> tuple[int, int, float] | None:
+    """The first two atoms that are closer than `CLOSEST`, and their distance."""
+    if len(places) <= _FEW:
+        squares = ((places[:, np.newaxis] - places) ** 2).sum(axis=2)
+        squares[np.diag_indices(len(places))] = np.inf
+        if squares.min() >= CLOSEST**2:
+            return None
+        first, second = (int(index) for index in np.unravel_index(squares.argmin(), squares.shape))
+    else:
+        from scipy.spatial import cKDTree
+
+        pairs = cKDTree(places).query_pairs(CLOSEST)
+        if not pairs:
+            return None
+        first, second = min(pairs)
+    return first, second, float(np.linalg.norm(places[first] - places[second]))
+
+
+def label_of(name: str | None, values: Mapping[str, str]) -> float | None:
+    """The label of that name among the values of a molecule, None where no label is wanted.
+
+    Raises:
+      BadRecord: if it is missing or no number.
+    """
+    if name is None:
+        return None
+    if name not in values:
+        raise BadRecord(f"label {name!r} is missing; there are: {', '.join(values) or 'none'}")
+    return parse_label(name, values[name])
 
 
 def parse_label(name: str, text: str | None) -> float:
     """The value of a label, which must be there, finite, and within what float32 holds."""
     if text is None or not text.strip():
         raise BadRecord(f"label {name!r} is missing")
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = number_in(text)
     if not math.isfinite(value):
         raise BadRecord(f"label {name!r} is {text.strip()[:40]!r}, not a finite number")
     check_float32(name, value)

@@ -1,8 +1,4 @@
-"""SDF files, also packed: the geometry and the labels that are in them.
-
-Atoms and coordinates are taken as they stand. Nothing is added or corrected: hydrogens that are not in the file are not
-made up, and wrong bond orders (a tenth of PCQM4Mv2 has them) do no harm, because bonds are not used.
-"""
+"""SDF files, also packed: the geometry and the labels that are in them."""
 
 from __future__ import annotations
 
@@ -10,14 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
-
-from pg_tf.datasets.readers.quiet import quiet
 from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
-from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
+from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, label_of, record
 from pg_tf.datasets.readers.streams import delimited, unpacked
+from pg_tf.formats.sdf import parsed_record
 
-# Cut into records here, not by RDKit's supplier: a damaged record then cannot swallow the next ones.
+# A damaged record cannot swallow the next ones.
 # Matches to the end of the line, which must be there: after a bare "$$$$" the file may be cut off.
 RECORD_END = re.compile(rb"^\$\$\$\$[^\n]*\n", re.MULTILINE)
 
@@ -59,32 +53,14 @@ def sdf_outcome(number: int, raw: bytes, label: str | None) -> Outcome:
     try:
         if not lines or not lines[-1].startswith("$$$$"):
             raise BadRecord("the file ends before the record's closing line $$$$")
-        return place, _record(title, "".join(lines[:-1]), label)
+        return place, _record(lines[:-1], label)
     except BadRecord as error:
         return place, error
 
 
-@quiet
-def _record(title: str, text: str, label: str | None) -> Record:
-    from rdkit import Chem
-
-    supplier = Chem.SDMolSupplier()
-    supplier.SetData(f"{text}$$$$\n", sanitize=False, removeHs=False)
-    molecule = supplier[0] if len(supplier) == 1 else None
-    if molecule is None:
-        raise BadRecord("RDKit cannot read it")
-    if molecule.GetNumAtoms() == 0:
-        raise BadRecord("it has no atoms")
-    conformer = molecule.GetConformer()
-    coords = conformer.GetPositions()
-    if len(coords) > 1 and np.ptp(coords, axis=0).max() == 0.0:
-        raise BadRecord("all atoms are at one point: it has no geometry")
-    if not conformer.Is3D():
-        raise BadRecord("it is flat and not marked as 3D: a drawing, not a geometry")
-    value = None
-    if label is not None:
-        if not molecule.HasProp(label):
-            there = ", ".join(molecule.GetPropNames()) or "none"
-            raise BadRecord(f"label {label!r} is missing; its properties are: {there}")
-        value = parse_label(label, molecule.GetProp(label))
-    return record([atom.GetAtomicNum() for atom in molecule.GetAtoms()], coords, value, title)
+def _record(lines: list[str], label: str | None) -> Record:
+    try:
+        atoms = parsed_record(lines)
+    except ValueError as error:
+        raise BadRecord(str(error)) from error
+    return record(atoms.atomic_numbers, atoms.coords, label_of(label, atoms.values), atoms.title)

@@ -80,6 +80,10 @@ def _check_columns(path: Path, smiles_column: str, label: str | None) -> None:
     except DAMAGE as error:
         raise ValueError(f"{path} has no header that can be read: {damage_of(error)}") from error
     for argument, column in wanted.items():
+        if columns.count(column) > 1:
+            raise ValueError(
+                f"{argument}: {path} has {columns.count(column)} columns {column!r}; keep the one that is meant"
+            )
         if columns and column not in columns:
             raise ValueError(f"{argument}: {path} has no column {column!r}; its columns are: {', '.join(columns)}")
 

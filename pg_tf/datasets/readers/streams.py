@@ -8,6 +8,7 @@ import csv
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import re
 import tarfile
@@ -18,11 +19,14 @@ from typing import IO, Any, cast
 
 from pg_tf.datasets.readers.record import Path
 
-DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, csv.Error)
+DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, csv.Error)
 """What the standard library raises on a file that is cut off or damaged."""
 
 # What is lost before the place where a file is damaged is less than this.
 _BLOCK = 1 << 14
+PACKED = (".gz", ".bz2", ".xz", ".zip")
+"""Suffixes of packed files with one file in each."""
+
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2")
 
 
@@ -40,10 +44,10 @@ def damage_of(error: Exception) -> str:
     return f"the file is cut off or damaged ({error})"
 
 
-def open_text(path: Path) -> IO[str]:
-    """Opens a plain or gzipped text file; bytes that are not UTF-8 are replaced, a byte order mark goes."""
-    opener = gzip.open if os.fspath(path).lower().endswith(".gz") else open
-    return cast(IO[str], opener(path, "rt", encoding="utf-8-sig", errors="replace"))
+def unpacked_name(path: Path) -> str:
+    """The name of a file without its folder, and without the suffix of how it is packed."""
+    name = os.path.basename(os.fspath(path))
+    return next((name[: -len(end)] for end in PACKED if name.lower().endswith(end)), name)
 
 
 def is_tar(path: Path) -> bool:
@@ -53,7 +57,8 @@ def is_tar(path: Path) -> bool:
 
 @contextlib.contextmanager
 def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
-    """The content of a file that is plain, .gz, .bz2, or the one file in a tar archive whose name ends in `suffix`.
+    """The content of a file that is plain, .gz, .bz2, .xz, the one file in a .zip archive, or the one file in a tar
+    archive whose name ends in `suffix`.
 
     Yields:
       The content, and a function that tells how many bytes of the file itself have been read.
@@ -85,6 +90,16 @@ def unpacked(path: Path, suffix: str = "") -> Iterator[tuple[IO[bytes], Callable
             yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)), raw.tell
         elif name.endswith(".bz2"):
             yield cast(IO[bytes], io.BufferedReader(_Bz2(raw))), raw.tell
+        elif name.endswith(".xz"):
+            with lzma.LZMAFile(raw) as content:
+                yield cast(IO[bytes], content), raw.tell
+        elif name.endswith(".zip"):
+            with zipfile.ZipFile(raw) as packed:
+                names = [member.filename for member in packed.infolist() if not member.is_dir()]
+                if len(names) != 1:
+                    raise ValueError(f"{path} holds {len(names)} files: unpack it, and give the files")
+                with packed.open(names[0]) as only:
+                    yield only, raw.tell
         else:
             yield raw, raw.tell
 

@@ -10,6 +10,7 @@ from pg_tf.datasets.readers.reader import Reader
 from pg_tf.datasets.readers.record import Path
 from pg_tf.datasets.readers.sdf import sdf
 from pg_tf.datasets.readers.smiles import smiles
+from pg_tf.datasets.readers.streams import unpacked_name
 from pg_tf.datasets.readers.xyz import xyz
 
 SUFFIXES: Mapping[str, Callable[[Sequence[Path], str | None], Reader]] = {
@@ -21,7 +22,7 @@ SUFFIXES: Mapping[str, Callable[[Sequence[Path], str | None], Reader]] = {
     ".extxyz": xyz,
     ".npz": npz,
 }
-"""Readers by the end of a file's name, before .gz or .bz2."""
+"""Readers by the end of a file's name, before that of how it is packed."""
 
 
 def by_suffix(path: Path, label: str | None = None, argument: str = "path") -> Reader:
@@ -36,10 +37,11 @@ def by_suffix(path: Path, label: str | None = None, argument: str = "path") -> R
       ValueError: if the suffix is not known.
       FileNotFoundError: if there is no such file.
     """
-    plain = os.fspath(path).lower().removesuffix(".gz").removesuffix(".bz2")
-    make = SUFFIXES.get(os.path.splitext(plain)[1])
+    make = SUFFIXES.get(os.path.splitext(unpacked_name(path).lower())[1])
     if make is None:
-        raise ValueError(f"{argument}: {path} must end in {', '.join(SUFFIXES)}, each with or without .gz or .bz2")
+        raise ValueError(
+            f"{argument}: {path} must end in {', '.join(SUFFIXES)}, each with or without .gz, .bz2, .xz or .zip"
+        )
     if not os.path.exists(path):
         raise FileNotFoundError(f"{argument}: there is no file {path}")
     return make([path], label)
