@@ -3,12 +3,10 @@
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import ndtr
-
-from tests.reference import Atoms
 
 CELL_GOLDEN = sorted(Path(__file__).with_name("golden").glob("cell_*.npz"))
 
@@ -24,6 +22,24 @@ CELLS = {
     "thin": np.array([[1.1, 0.2, 0.1], [0.3, 5.0, 0.4], [-0.2, 0.5, 4.4]]),
     "very oblique": np.array([[4.0, 0, 0], [3.6, 1.2, 0], [-3.1, 0.9, 1.5]]),
 }
+
+
+@dataclasses.dataclass
+class Atoms:
+    """What structures have in common; `FLOATS` are the fields that an op rounds to its own type."""
+
+    FLOATS: ClassVar[tuple[str, ...]]
+
+    def options(self) -> dict[str, Any]:
+        """What pg_tf.voxelize takes besides coords, channels and what says where the grid is."""
+        names = ("shape", "num_channels", "sigma", "weights", "periodic")
+        options = {name: getattr(self, name) for name in names}
+        return {"grid_shape": options.pop("shape"), **options}
+
+    def rounded(self, dtype: str) -> Any:
+        """The inputs as an op of that type sees them."""
+        values = {name: getattr(self, name).astype(dtype).astype(np.float64) for name in self.FLOATS}
+        return dataclasses.replace(self, **values)
 
 
 @dataclasses.dataclass

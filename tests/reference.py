@@ -2,9 +2,10 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
+from cell_reference import Atoms
 from scipy.special import ndtr
 
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("free_*.npz"))
@@ -18,22 +19,6 @@ def factors(coords: np.ndarray, sigma: np.ndarray, origin: float, length: float,
     low, high = scaled[:, :-1], scaled[:, 1:]
     upper = low + high > 0  # differences of the small tails, not of numbers close to one
     return np.where(upper, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low))
-
-
-class Atoms:
-    """What structures have in common; `FLOATS` are the fields that an op rounds to its own type."""
-
-    FLOATS: ClassVar[tuple[str, ...]]
-
-    def options(self) -> dict[str, Any]:
-        """What pg_tf.voxelize takes besides coords, channels and what says where the grid is."""
-        names = ("num_channels", "sigma", "weights", "periodic")
-        return {"grid_shape": self.shape, **{name: getattr(self, name) for name in names}}
-
-    def rounded(self, dtype: str) -> Any:
-        """The inputs as an op of that type sees them."""
-        values = {name: getattr(self, name).astype(dtype).astype(np.float64) for name in self.FLOATS}
-        return dataclasses.replace(self, **values)
 
 
 @dataclasses.dataclass

@@ -240,22 +240,15 @@ def test_output_is_at_least_float32_under_policy(
 
 
 @pytest.mark.slow
-def test_training_lowers_the_loss_in_mixed_precision() -> None:
+def test_training_lowers_the_loss_in_mixed_precision(run_python: Callable[..., str]) -> None:
     # bfloat16, since TensorFlow has no float16 max pooling on a CPU. In a process without oneDNN, with which TensorFlow
     # 2.21 makes gradients of bfloat16 networks infinite on CPUs with AVX-512 instructions for bfloat16.
     program = (
         "import keras, test_resnet; from pg_tf import models; keras.config.set_dtype_policy('mixed_bfloat16'); "
         "print(*test_resnet.losses_of(models.resnet3d10))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    losses = [float(word) for word in result.stdout.split()]
+    printed = run_python(program, TF_ENABLE_ONEDNN_OPTS="0", PYTHONPATH=str(Path(__file__).parent))
+    losses = [float(word) for word in printed.split()]
     assert losses[-1] < 0.5 * losses[0]
 
 
