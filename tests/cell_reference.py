@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import ndtr
@@ -25,7 +25,25 @@ CELLS = {
 
 
 @dataclasses.dataclass
-class Crystal:
+class Atoms:
+    """What structures have in common; `FLOATS` are the fields that an op rounds to its own type."""
+
+    FLOATS: ClassVar[tuple[str, ...]]
+
+    def options(self) -> dict[str, Any]:
+        """What pg_tf.voxelize takes besides coords, channels and what says where the grid is."""
+        names = ("shape", "num_channels", "sigma", "weights", "periodic")
+        options = {name: getattr(self, name) for name in names}
+        return {"grid_shape": options.pop("shape"), **options}
+
+    def rounded(self, dtype: str) -> Any:
+        """The inputs as an op of that type sees them."""
+        values = {name: getattr(self, name).astype(dtype).astype(np.float64) for name in self.FLOATS}
+        return dataclasses.replace(self, **values)
+
+
+@dataclasses.dataclass
+class Crystal(Atoms):
     """Atoms on a lattice."""
 
     coords: np.ndarray  # [A, 3]
@@ -37,24 +55,11 @@ class Crystal:
     num_channels: int
     periodic: tuple[bool, bool, bool] = (True, True, True)
 
+    FLOATS = ("coords", "weights", "sigma", "cell")
+
     def options(self) -> dict[str, Any]:
         """What pg_tf.voxelize takes besides coords and channels."""
-        return {
-            "num_channels": self.num_channels,
-            "grid_shape": self.shape,
-            "sigma": self.sigma,
-            "weights": self.weights,
-            "cell": self.cell,
-            "periodic": self.periodic,
-        }
-
-    def rounded(self, dtype: str) -> "Crystal":
-        """The inputs as an op of that type sees them."""
-        values = {
-            name: getattr(self, name).astype(dtype).astype(np.float64)
-            for name in ("coords", "weights", "sigma", "cell")
-        }
-        return dataclasses.replace(self, **values)
+        return {**super().options(), "cell": self.cell}
 
     def images(self, a: int) -> list[np.ndarray]:
         """The places of an atom from where it reaches the cell."""
@@ -100,17 +105,10 @@ class Crystal:
 def golden(path: Path) -> tuple[Crystal, dict[str, np.ndarray]]:
     """A golden file as a crystal, and its arrays."""
     arrays = dict(np.load(path))
+    inputs = {name: arrays[name] for name in ("channels", "weights", "sigma", "cell")}
     x, y, z = (int(n) for n in arrays["shape"])
-    crystal = Crystal(
-        arrays["frac"] @ arrays["cell"],
-        arrays["channels"],
-        arrays["weights"],
-        arrays["sigma"],
-        arrays["cell"],
-        (x, y, z),
-        int(arrays["num_channels"]),
-    )
-    return crystal, arrays
+    coords = arrays["frac"] @ arrays["cell"]
+    return Crystal(coords, **inputs, shape=(x, y, z), num_channels=int(arrays["num_channels"])), arrays
 
 
 def random_crystal(rng: np.random.Generator, cell: np.ndarray, atoms: int = 3, **changes: Any) -> Crystal:

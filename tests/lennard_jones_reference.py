@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+GOLDEN = sorted(Path(__file__).with_name("golden").glob("lj_*.npz"))
+
+
+def golden(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """What pg_tf.lennard_jones takes for a golden file, and its energies."""
+    arrays = np.load(path)
+    given = {
+        "coords": arrays["frac"] @ arrays["cell"],
+        "sigma": arrays["atom_sigma"],
+        "epsilon": arrays["atom_epsilon"],
+        "probe": (arrays["probe_sigma"], arrays["probe_epsilon"]),
+        "cell": arrays["cell"],
+        "grid_shape": tuple(int(n) for n in arrays["shape"]),
+        "cutoff": float(arrays["cutoff"]),
+        "max_energy": None,
+    }
+    return given, arrays["energy"]
 
 
 @dataclasses.dataclass

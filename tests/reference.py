@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cell_reference import Atoms
 from scipy.special import ndtr
 
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("free_*.npz"))
@@ -21,7 +22,7 @@ def factors(coords: np.ndarray, sigma: np.ndarray, origin: float, length: float,
 
 
 @dataclasses.dataclass
-class Case:
+class Case(Atoms):
     """Atoms of one molecule and the box that they are seen in."""
 
     coords: np.ndarray  # [A, 3]
@@ -34,24 +35,11 @@ class Case:
     num_channels: int
     periodic: tuple[bool, bool, bool] = (False, False, False)
 
+    FLOATS = ("coords", "weights", "sigma", "origin", "lengths")
+
     def options(self) -> dict[str, Any]:
         """What pg_tf.voxelize takes besides coords and channels."""
-        return {
-            "num_channels": self.num_channels,
-            "grid_shape": self.shape,
-            "sigma": self.sigma,
-            "weights": self.weights,
-            "box": (self.origin, self.lengths),
-            "periodic": self.periodic,
-        }
-
-    def rounded(self, dtype: str) -> "Case":
-        """The inputs as an op of that type sees them."""
-        values = {
-            name: getattr(self, name).astype(dtype).astype(np.float64)
-            for name in ("coords", "weights", "sigma", "origin", "lengths")
-        }
-        return dataclasses.replace(self, **values)
+        return {**super().options(), "box": (self.origin, self.lengths)}
 
     def features(self) -> np.ndarray:
         """`[A, C]`: what each atom adds to each channel."""
@@ -118,8 +106,16 @@ def golden(path: Path) -> tuple[Case, dict[str, np.ndarray]]:
     return Case(**inputs, shape=shape, num_channels=int(arrays["num_channels"]), periodic=periodic), arrays
 
 
+def random_rotation(rng: np.random.Generator) -> np.ndarray:
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    return turn * np.sign(np.linalg.det(turn))
+
+
 def random_case(rng: np.random.Generator, atoms: int = 12, **changes: Any) -> Case:
-    """Atoms in and around a box; sigma from a quarter to two voxels; the last atom is padding."""
+    """Atoms in and around a box, up to two periods away where it repeats; the last atom is padding.
+
+    Sigma is from a quarter to two voxels.
+    """
     shape = changes.get("shape", (9, 12, 17))
     num_channels = changes.get("num_channels", 3)
     origin, lengths = np.array([-1.5, 0.5, 2.0]), np.array([5.0, 6.5, 8.0])
@@ -135,7 +131,10 @@ def random_case(rng: np.random.Generator, atoms: int = 12, **changes: Any) -> Ca
         shape=shape,
         num_channels=num_channels,
     )
-    return dataclasses.replace(case, **changes)
+    case = dataclasses.replace(case, **changes)
+    if any(case.periodic):
+        case.coords = case.coords + rng.integers(-2, 3, case.coords.shape) * np.array(case.periodic) * case.lengths
+    return case
 
 
 def largest(values: Any) -> float:

@@ -150,6 +150,11 @@ OPTIONS = [
     (("dtype", "float32, float64, float16, bfloat16", "'int32'"), {"dtype": "int32"}),
     (("dtype", "'floaty'"), {"dtype": "floaty"}),
     (("implementation", "'op'", "'gpu'"), {"implementation": "gpu"}),
+    *(
+        (("periodic", "a flag or three flags"), {"periodic": v})
+        for v in (1, [True, False], [1, 0, 1], "xy", [[True, True, True]])
+    ),
+    (("periodic", "the box or the cell that repeats"), {"periodic": [False, True, False], "box": None}),
 ]
 
 

@@ -1,20 +1,15 @@
 """Boxes: fitted, turned, and back to the user's own frame."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tolerances
-from reference import off_by
+from reference import off_by, random_rotation
 
 import pg_tf
-
-
-def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
-    q *= np.sign(np.diag(r))
-    return q if np.linalg.det(q) > 0 else -q
 
 
 @pytest.fixture
@@ -22,7 +17,6 @@ def coords(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(20, 3)) * [3.0, 1.5, 0.7] + [4.0, -2.0, 9.0]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bounding_box_is_the_atoms_and_the_margin(coords: np.ndarray, dtype: str) -> None:
     box = pg_tf.bounding_box(tf.constant(coords, dtype), margin=2.1, cubic=False)
     assert box.rotation is None
@@ -61,22 +55,16 @@ def test_bounding_box_without_atoms_is_that_of_an_atom_at_zero() -> None:
         assert np.array_equal(box.lengths, [4, 4, 4])
 
 
-def test_voxelize_returns_the_fitted_box_that_it_used(coords: np.ndarray) -> None:
-    coords = coords.astype(np.float32)
-    grid, box = pg_tf.voxelize(coords, grid_shape=16, return_box=True)
-    expected = pg_tf.bounding_box(coords)
-    assert np.array_equal(box.origin, expected.origin)
-    assert np.array_equal(box.lengths, expected.lengths)
-    assert tf.reduce_all(grid == pg_tf.voxelize(coords, grid_shape=16, box=box))
-
-
-def test_box_may_be_a_function_of_the_atoms(coords: np.ndarray) -> None:
-    fit = functools.partial(pg_tf.bounding_box, margin=1.0, cubic=False, rotation="principal")
-    grid, box = pg_tf.voxelize(coords, [0] * 19 + [-1], box=fit, grid_shape=8, return_box=True)
-    expected = fit(coords, channels=[0] * 19 + [-1])
+@pytest.mark.parametrize(
+    "fit", [None, functools.partial(pg_tf.bounding_box, margin=1.0, cubic=False, rotation="principal")]
+)
+def test_voxelize_returns_the_box_that_it_or_a_function_fitted(coords: np.ndarray, fit: Any) -> None:
+    coords, channels = coords.astype(np.float32), [0] * 19 + [-1]
+    grid, box = pg_tf.voxelize(coords, channels, box=fit, grid_shape=16, return_box=True)
+    expected = (fit or pg_tf.bounding_box)(coords, channels=channels)
     for part, wanted in zip(box, expected, strict=True):
         assert np.array_equal(part, wanted)
-    assert tf.reduce_all(grid == pg_tf.voxelize(coords, [0] * 19 + [-1], box=expected, grid_shape=8))
+    assert tf.reduce_all(grid == pg_tf.voxelize(coords, channels, box=expected, grid_shape=16))
 
 
 @pytest.mark.parametrize("batched", [False, True])
@@ -123,20 +111,16 @@ def test_rows_of_the_rotation_are_the_axes_of_the_box(rng: np.random.Generator) 
     assert off_by(grid[0], expected) < tolerances.FLOAT64_SAME
 
 
-@pytest.mark.parametrize("implementation", ["op", "dense"])
+@pytest.mark.parametrize("periodic", [False, True])
 def test_grid_of_a_turned_box_is_that_of_the_atoms_turned_back(
-    rng: np.random.Generator, coords: np.ndarray, implementation: str
+    rng: np.random.Generator, coords: np.ndarray, periodic: bool, implementation: str
 ) -> None:
     rotation = random_rotation(rng)
     origin, lengths = np.array([-1.0, 2.0, 0.5]), np.array([7.0, 8.0, 9.0])
-    straight = pg_tf.voxelize(coords, box=(origin, lengths), grid_shape=(5, 6, 7), dtype="float64")
-    turned = pg_tf.voxelize(
-        coords @ rotation,  # rotation.T applied to each
-        box=pg_tf.Box(origin @ rotation, lengths, rotation),
-        grid_shape=(5, 6, 7),
-        dtype="float64",
-        implementation=implementation,
-    )
+    options = {"grid_shape": (5, 6, 7), "periodic": periodic, "dtype": "float64"}
+    straight = pg_tf.voxelize(coords, box=(origin, lengths), **options)
+    box = pg_tf.Box(origin @ rotation, lengths, rotation)
+    turned = pg_tf.voxelize(coords @ rotation, box=box, implementation=implementation, **options)  # each by rotation.T
     assert off_by(turned, straight.numpy()) < tolerances.FLOAT64_SAME
 
 

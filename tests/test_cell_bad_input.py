@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from refusals import BAD_VALUE, changed, names, refuses, refuses_in_both_modes
+from test_raw_op import ATOMS as IN_BOXES
 
 import pg_tf
 from pg_tf import _library
@@ -102,14 +103,8 @@ def test_a_window_into_a_crystal_of_wide_atoms_is_even(sigma: float) -> None:
     assert np.allclose(grid, 0.5**3 / np.linalg.det(CELL), rtol=1e-12)  # an atom in each cell
 
 
-ATOMS: dict[str, Any] = {
-    "coords": np.arange(15, dtype=np.float32).reshape(5, 3) / 4,
-    "channels": np.array([0, 1, -1, 0, 1], np.int32),
-    "weights": np.ones(5, np.float32),
-    "sigma": np.full(5, 0.5, np.float32),
-    "row_splits": np.array([0, 3, 5], np.int64),
-    "cell": np.stack([CELL, CELL]).astype(np.float32),
-}
+ATOMS = {name: value for name, value in IN_BOXES.items() if name not in ("origin", "lengths")}
+ATOMS["cell"] = np.stack([CELL, CELL]).astype(np.float32)
 
 
 @pytest.mark.parametrize(

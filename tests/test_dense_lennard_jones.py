@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tolerances
-from lennard_jones_reference import CELLS, random_crystal
+from lennard_jones_reference import CELLS, GOLDEN, golden, random_crystal
+from test_lennard_jones_gradient import BOX, energy, inputs
 
 import pg_tf
 from pg_tf.dense import energies as dense_energies
 
-GOLDEN = sorted(Path(__file__).with_name("golden").glob("lj_*.npz"))
 SHAPE = (4, 3, 5)
 OPTIONS: dict[str, Any] = {"grid_shape": SHAPE, "cutoff": 6.0, "shift": True, "max_energy": 1e5, "dtype": "float64"}
-BOX = (np.array([-3.0, 1.0, 2.0]), np.array([9.0, 8.0, 7.0]))
 
 
 def relative(actual: Any, expected: Any) -> float:
@@ -24,24 +23,12 @@ def relative(actual: Any, expected: Any) -> float:
     return float(np.max(np.abs(np.asarray(actual) - expected)) / np.max(np.abs(expected)))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_dense_energy_agrees_with_every_golden_number_by_itself(path: Path, dtype: str) -> None:
     # Its arithmetic is float64 either way, so that terms of both signs leave the digits of float32.
-    golden = np.load(path)
-    energy = pg_tf.lennard_jones(
-        golden["frac"] @ golden["cell"],
-        sigma=golden["atom_sigma"],
-        epsilon=golden["atom_epsilon"],
-        probe=(golden["probe_sigma"], golden["probe_epsilon"]),
-        cell=golden["cell"],
-        grid_shape=tuple(int(n) for n in golden["shape"]),
-        cutoff=float(golden["cutoff"]),
-        max_energy=None,
-        dtype=dtype,
-        implementation="dense",
-    ).numpy()
-    worst = np.max(np.abs(energy - golden["energy"]) / np.abs(golden["energy"]))
+    given, expected = golden(path)
+    energy = pg_tf.lennard_jones(**given, dtype=dtype, implementation="dense").numpy()
+    worst = np.max(np.abs(energy - expected) / np.abs(expected))
     assert worst < {"float32": 2.0**-23, "float64": tolerances.ENERGY["float64"]}[dtype]
 
 
@@ -80,29 +67,6 @@ def test_compiled_program_takes_cells_that_it_has_not_seen(rng: np.random.Genera
     assert compiled.experimental_get_tracing_count() == 1
 
 
-def inputs(rng: np.random.Generator) -> dict[str, tf.Tensor]:
-    values = {
-        "coords": rng.uniform(0, 1, (3, 3)) @ CELLS["triclinic"],
-        "sigma": rng.uniform(2.0, 3.0, 3),
-        "epsilon": rng.uniform(10, 90, 3),
-        "cell": CELLS["triclinic"],
-        "origin": BOX[0],
-        "lengths": BOX[1],
-    }
-    return {name: tf.constant(value) for name, value in values.items()}
-
-
-def energy(values: dict[str, tf.Tensor], on_cell: bool, **options: Any) -> Any:
-    return pg_tf.lennard_jones(
-        values["coords"],
-        sigma=values["sigma"],
-        epsilon=values["epsilon"],
-        cell=values["cell"],
-        box=None if on_cell else (values["origin"], values["lengths"]),
-        **{**OPTIONS, **options},
-    )
-
-
 def directional(function: Callable[[dict[str, tf.Tensor]], tf.Tensor], rng: np.random.Generator) -> None:
     """That the gradient of a function of `inputs` agrees with central differences along a direction for each."""
     values = inputs(rng)
@@ -122,7 +86,6 @@ def directional(function: Callable[[dict[str, tf.Tensor]], tf.Tensor], rng: np.r
 
 
 @pytest.mark.parametrize("on_cell", [True, False])
-@pytest.mark.parametrize("implementation", ["op", "dense"])
 def test_second_derivatives_agree_with_central_differences(
     implementation: str, on_cell: bool, rng: np.random.Generator
 ) -> None:
@@ -132,19 +95,18 @@ def test_second_derivatives_agree_with_central_differences(
     def of_gradient(values: dict[str, tf.Tensor]) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(values)
-            total = tf.reduce_sum(upstream * energy(values, on_cell, implementation=implementation))
+            total = tf.reduce_sum(upstream * energy(values, on_cell, **OPTIONS, implementation=implementation))
         gradients = tape.gradient(total, values, unconnected_gradients="zero")
         return tf.add_n([tf.reduce_sum(first_upstream[name] * gradient) for name, gradient in gradients.items()])
 
     directional(of_gradient, rng)
 
 
-@pytest.mark.parametrize("implementation", ["op", "dense"])
 def test_derivatives_of_the_slope_agree_with_central_differences(implementation: str, rng: np.random.Generator) -> None:
     upstream = tf.constant(rng.normal(size=(*SHAPE, 3)))
 
     def of_slope(values: dict[str, tf.Tensor]) -> tf.Tensor:
-        slope = energy(values, on_cell=False, implementation=implementation, with_gradient=True)[1]
+        slope = energy(values, on_cell=False, **OPTIONS, implementation=implementation, with_gradient=True)[1]
         return tf.reduce_sum(upstream * slope)
 
     directional(of_slope, rng)

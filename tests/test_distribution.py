@@ -124,19 +124,9 @@ def test_weights_agree_with_one_device_when_trained_on_two_devices_and_on_two_ma
 def test_pg_tf_train_writes_one_run_and_agrees_on_it_across_machines(tmp_path: Path) -> None:
     write_sdf(tmp_path / "molecules.sdf", load_sample("validation")[:60])
     command = (
-        *(
-            *PG_TF,
-            "train",
-            "--recipe",
-            "small",
-            "--data",
-            "molecules.sdf",
-            "--label",
-            "gap",
-            "--strategy",
-            "multi-worker",
-        ),
-        *("--width", "2", "--grid-size", "16", "--batch-size", "16", "--epochs", "1", "--output", "run"),
+        *(*PG_TF, "train", "--recipe", "small", "--data", "molecules.sdf", "--label", "gap"),
+        *("--width", "2", "--grid-size", "16", "--batch-size", "16", "--epochs", "1"),
+        *("--output", "run", "--strategy", "multi-worker"),
     )
     ports = free_ports(2)
     machines = [Program(tmp_path / f"log{i}", *command, cwd=tmp_path, TF_CONFIG=tf_config(ports, i)) for i in range(2)]

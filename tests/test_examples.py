@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,20 +88,16 @@ def test_parsing_finds_what_pg_tf_does_not_know() -> None:
 
 
 @pytest.mark.slow
-def test_learned_embeddings_learn_and_are_read_back(tmp_path: Path) -> None:
+def test_learned_embeddings_learn_and_are_read_back(tmp_path: Path, run_python: Callable[..., str]) -> None:
     output = tmp_path / "results.json"
     options = "--molecules 64 --epochs 1 --seeds 1 --decoded 3 --variants"
-    process = subprocess.run(
-        [sys.executable, EXAMPLES / "learned_embeddings.py", *options.split(), "2 learned", "--output", output],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
+    printed = run_python(
+        *(EXAMPLES / "learned_embeddings.py", "--output", output, *options.split(), "2 learned"),
+        PYTHONPATH=os.pathsep.join(sys.path),
     )
-    assert process.returncode == 0, process.stderr[-4000:]
     (result,) = json.loads(output.read_text())
     assert np.isfinite(result["mae"])
-    assert f"| 2 learned channels | {result['mae']:.3f} |" in process.stdout
+    assert f"| 2 learned channels | {result['mae']:.3f} |" in printed
     assert result["found"] == {sigma: {"exact": 3, "of": 3} for sigma in ("0.3", "0.4", "0.5")}
     before = AtomEmbedding(2, tuple(result["vectors"])).embeddings
     assert np.abs(np.subtract(list(result["vectors"].values()), before)).max() > 1e-4  # a step of 3e-3 in the logits

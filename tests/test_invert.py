@@ -21,6 +21,14 @@ def single_channel(coords):
     return np.pad(coords, [(0, 0), (1, 0)])
 
 
+def assert_found(points, found, tolerance=INVERSION):
+    """That atoms explain the grid, or each of a batch, and are as near as that to those that it was made of."""
+    assert np.all(found.converged)
+    pairs = zip(points, found.points, strict=True) if np.ndim(found.converged) else [(points, found.points)]
+    for true, atoms in pairs:
+        assert match_points(true, atoms).largest_error < tolerance
+
+
 def one_molecule():
     """Points, the grid of one channel, and its box."""
     points = load_sample("test")[3].points(pg_tf.ElementChannels.single())[0].numpy()
@@ -33,29 +41,16 @@ def test_atoms_are_found_from_element_channels():
     points = molecules.points(ORGANIC)
     grids, box = grids_of(points, num_channels=ORGANIC.num_channels)
     found = pg_tf.grid_to_coords(grids, box=box, sigma=0.4)
-    assert found.converged.all()
+    assert_found(points, found)
     assert (found.unexplained < 0.01).all()
-    for i in range(len(molecules)):
-        assert match_points(points[i], found.points[i]).largest_error < INVERSION
 
 
-@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 def test_single_grid_of_unequal_shape_gives_plain_points(data_format):
     points = np.float32([[1, 1, 2, 3], [0, 3, 2, 1.3], [1, 2.5, 2.5, 5]])
     grid, box = grids_of(points, num_channels=2, grid_shape=(20, 24, 31), data_format=data_format)
     found = pg_tf.grid_to_coords(grid, box=box, sigma=0.4, data_format=data_format)
     assert found.points.shape == (3, 4)
-    assert found.converged
-    assert match_points(points, found.points).largest_error < INVERSION
-
-
-def test_coordinates_come_back_in_the_callers_frame_from_a_turned_box():
-    points = load_sample("test")[3].points(ORGANIC)[0]
-    coords, channels = pg_tf.split_points(points)
-    box = pg_tf.bounding_box(coords, rotation="principal")
-    grid = pg_tf.voxelize(coords, channels, num_channels=ORGANIC.num_channels, box=box)
-    found = pg_tf.grid_to_coords(grid, box=box, sigma=0.4)
-    assert match_points(points, found.points).largest_error < INVERSION
+    assert_found(points, found)
 
 
 def test_each_molecule_has_its_own_box_and_rotation():
@@ -71,9 +66,7 @@ def test_each_molecule_has_its_own_box_and_rotation():
         data_format="channels_last",
     )
     found = pg_tf.grid_to_coords(grid, box=box, sigma=0.4, data_format="channels_last")
-    assert found.converged.all()
-    for i in range(4):
-        assert match_points(points[i], found.points[i]).largest_error < INVERSION
+    assert_found(points, found)
 
 
 def test_all_atoms_are_found_in_one_channel():
@@ -81,10 +74,8 @@ def test_all_atoms_are_found_in_one_channel():
     points = molecules.points(pg_tf.ElementChannels.single())
     grids, box = grids_of(points, sigma=0.5)  # most hydrogens have merged with their neighbours
     found = pg_tf.grid_to_coords(grids, box=box, sigma=0.5)
-    assert found.converged.all()
-    for i in range(len(molecules)):
-        assert match_points(points[i], found.points[i]).largest_error < INVERSION
-        assert (found.uncertainty[i].numpy() < INVERSION).all()
+    assert_found(points, found)
+    assert (found.uncertainty.flat_values.numpy() < INVERSION).all()
 
 
 def test_cripser_seeds_as_the_op_does():
@@ -99,9 +90,8 @@ def test_any_keras_optimizer_and_a_weight():
     grid, box = pg_tf.voxelize(coords, weights=2.5, return_box=True)
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
     found = pg_tf.grid_to_coords(grid, box=box, sigma=0.4, weights=2.5, optimizer=optimizer, max_steps=3000)
-    assert found.converged
     # The descent ends at a loss of 1e-10, 1e-5 of the grid.
-    assert match_points(single_channel(coords), found.points).largest_error < 1e-4
+    assert_found(single_channel(coords), found, 1e-4)
 
 
 def test_sigma_and_weights_may_differ_between_channels():
@@ -113,8 +103,7 @@ def test_sigma_and_weights_may_differ_between_channels():
         points[:, 1:], which, num_channels=2, sigma=sigma[which], weights=weights[which], box=box, grid_shape=24
     )
     found = pg_tf.grid_to_coords(grid, box=box, sigma=sigma, weights=weights)
-    assert found.converged
-    assert match_points(points, found.points).largest_error < INVERSION
+    assert_found(points, found)
 
 
 # Down to a hundredth of sigma: there the two differ from one atom of weight 2 by 1e-5 of the grid.
@@ -123,8 +112,7 @@ def test_merged_atoms_are_counted_by_mass_and_parted(separation):
     coords = np.array([[0, 0, 0], np.array([0.36, 0.48, 0.8]) * 0.4 * separation])
     box = ([-3.0] * 3, [6.1] * 3)
     found = pg_tf.grid_to_coords(pg_tf.voxelize(coords, box=box), box=box, sigma=0.4)
-    assert found.converged
-    assert match_points(single_channel(coords), found.points).largest_error < 0.1 * 0.4 * separation
+    assert_found(single_channel(coords), found, 0.1 * 0.4 * separation)
 
 
 @pytest.mark.parametrize("corner", [0.0, 0.3])
@@ -132,8 +120,7 @@ def test_atoms_cut_by_the_box_or_outside_of_it_are_found(corner):
     coords = np.array([[0, 0, 0], [1, 1, 1], [0, 0.5, 0.9], [1.2, 0.1, 0.3]])
     box = ([corner] * 3, [4.0] * 3)
     found = pg_tf.grid_to_coords(pg_tf.voxelize(coords, box=box), box=box, sigma=0.4)
-    assert found.converged
-    assert match_points(single_channel(coords), found.points).largest_error < INVERSION
+    assert_found(single_channel(coords), found)
 
 
 def test_five_hundred_atoms_are_found(rng):
@@ -141,8 +128,7 @@ def test_five_hundred_atoms_are_found(rng):
     coords = 2.0 * cells + rng.uniform(-0.4, 0.4, size=(500, 3))
     box = ([-2.0] * 3, [18.0] * 3)
     found = pg_tf.grid_to_coords(pg_tf.voxelize(coords, box=box, grid_shape=40), box=box, sigma=0.4)
-    assert found.converged
-    assert match_points(single_channel(coords), found.points).largest_error < INVERSION
+    assert_found(single_channel(coords), found)
 
 
 def test_noisy_grids_give_all_atoms_with_the_uncertainty_that_they_have(rng):
@@ -193,10 +179,9 @@ def test_grids_of_other_dtypes_converge_to_their_own_accuracy(dtype):
     points = load_sample("test")[3].points(pg_tf.ElementChannels.single())[0]
     grid, box = pg_tf.voxelize(points[:, 1:], sigma=0.4, dtype=dtype, return_box=True)
     found = pg_tf.grid_to_coords(grid, box=box, sigma=0.4)
-    assert found.converged
     assert found.points.dtype == (tf.float64 if dtype == "float64" else tf.float32)
     tolerance = {"float16": 1e-3, "bfloat16": 1e-2, "float64": INVERSION}[dtype]  # relative rounding, in sigma
-    assert match_points(points, found.points).largest_error < tolerance
+    assert_found(points, found, tolerance)
 
 
 def test_peak_midway_between_two_voxels_is_one_peak():
@@ -222,20 +207,16 @@ def test_negative_grid_has_no_atoms_and_is_not_called_converged():
     np.testing.assert_allclose(found.unexplained, grid.sum(), rtol=1e-5)
 
 
-def test_empty_grids_have_no_atoms():
-    found = pg_tf.grid_to_coords(np.zeros((2, 3, 8, 8, 8)), box=([0.0] * 3, [4.0] * 3), sigma=0.4)
+def test_empty_grids_have_no_atoms_and_an_empty_batch_is_an_empty_batch():
+    options = {"box": ([0.0] * 3, [4.0] * 3), "sigma": 0.4}
+    found = pg_tf.grid_to_coords(np.zeros((2, 3, 8, 8, 8)), **options)
     assert isinstance(found.points, tf.RaggedTensor)
     assert found.points.row_lengths().numpy().tolist() == [0, 0]
     assert found.converged.all()
-    assert not pg_tf.grid_to_coords(
-        np.zeros((1, 8, 8, 8)), box=([0.0] * 3, [4.0] * 3), sigma=0.4, num_atoms=[1]
-    ).converged
-
-
-def test_empty_batch_is_an_empty_batch():
-    found = pg_tf.grid_to_coords(np.zeros((0, 2, 8, 8, 8)), box=([0.0] * 3, [4.0] * 3), sigma=0.4)
-    assert found.points.shape == (0, None, 4)
-    assert found.converged.shape == found.loss.shape == (0,)
+    assert not pg_tf.grid_to_coords(np.zeros((1, 8, 8, 8)), **options, num_atoms=[1]).converged
+    none = pg_tf.grid_to_coords(np.zeros((0, 2, 8, 8, 8)), **options)
+    assert none.points.shape == (0, None, 4)
+    assert none.converged.shape == none.loss.shape == (0,)
 
 
 def test_number_of_atoms_can_be_given():

@@ -70,6 +70,15 @@ def largest_error(found, truth):
     return worst
 
 
+def comes_back(truth, *args, tolerance=CRYSTAL, **options):
+    """The result of inverting the grid of a structure, which must be that structure."""
+    found, structure = inverted(truth, *args, **options)
+    assert found.converged
+    assert structure.composition == truth.composition
+    assert largest_error(structure, truth) < tolerance
+    return found
+
+
 def carbon(fractional, cell, periodic=True):
     coords = np.asarray(fractional, np.float64) @ cell
     return Structure(np.full(len(coords), 6), coords, np.asarray(cell), periodic)
@@ -103,11 +112,7 @@ def apart(rng, cell, number, least=1.1):
 )
 def test_crystals_come_back_from_element_channels(name, sigma):
     truth = read_structure(CRYSTALS / f"{name}.cif")
-    found, structure = inverted(truth, sigma)
-    assert found.converged
-    assert found.unexplained < 0.01
-    assert structure.composition == truth.composition
-    assert largest_error(structure, truth) < CRYSTAL
+    assert comes_back(truth, sigma).unexplained < 0.01
 
 
 def rock_salt(origin):
@@ -120,25 +125,28 @@ def rock_salt(origin):
 @pytest.mark.parametrize("origin", [[0.0] * 3, [1e-4, 0, -1e-4], [40.0, -71.3, 0.2], [0.0, 1.41, 1.41]])
 def test_atoms_on_corners_edges_faces_and_outside_of_the_cell_are_wrapped(origin):
     truth = rock_salt(np.array(origin))
-    found, structure = inverted(truth)
-    assert found.converged
     # Given far outside of the cell, coordinates of float32 hold 4e-6 Å.
-    assert largest_error(structure, truth) < 2 * CRYSTAL
+    found = comes_back(truth, tolerance=2 * CRYSTAL)
     fractional = found.fractional.numpy()
     assert ((fractional >= 0) & (fractional < 1)).all()
     np.testing.assert_allclose(fractional @ truth.cell, found.points[:, 1:], atol=1e-6)
 
 
-def test_atoms_on_the_corner_of_an_orthogonal_box():
-    cell = np.diag([4.0, 5.0, 6.0])
-    box = ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
-    coords = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 3.0], [3.0, 4.5, 3.0], [1.0, 4.5, 6.0]])
-    grid = pg_tf.voxelize(coords, box=box, periodic=True, grid_shape=(14, 17, 20), sigma=0.35)
-    found = pg_tf.grid_to_coords(grid, box=box, periodic=True, sigma=0.35)
+def box_comes_back(coords, box, periodic):
+    """That atoms of carbon are found again from their grid in a box, and the box as a cell."""
+    options = {"box": box, "periodic": periodic, "sigma": 0.35}
+    grid = pg_tf.voxelize(coords, grid_shape=[round(length / 0.29) for length in box[1]], **options)
+    found = pg_tf.grid_to_coords(grid, **options)
     assert found.converged
-    structure = found.to_structure(("C",))
-    assert largest_error(structure, Structure(np.full(4, 6), coords, cell)) < INVERSION
+    structure, cell = found.to_structure(("C",)), np.diag(box[1])
+    assert structure.periodic == periodic
+    assert largest_error(structure, Structure(np.full(len(coords), 6), coords, cell, periodic)) < INVERSION
     np.testing.assert_array_equal(found.cell, cell)
+
+
+def test_atoms_on_the_corner_of_an_orthogonal_box():
+    coords = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 3.0], [3.0, 4.5, 3.0], [1.0, 4.5, 6.0]])
+    box_comes_back(coords, ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]), (True, True, True))
 
 
 def test_supercells_in_one_channel():
@@ -146,17 +154,13 @@ def test_supercells_in_one_channel():
     shifts = np.array(list(itertools.product(range(3), repeat=3))) @ unit.cell
     coords = (unit.coords + shifts[:, np.newaxis]).reshape(-1, 3)
     truth = Structure(np.full(54, 6), coords, 3 * unit.cell)
-    found, structure = inverted(truth)
-    assert found.converged
-    assert largest_error(structure, truth) < CRYSTAL
+    comes_back(truth)
 
 
 @pytest.mark.parametrize("cell", [np.diag([1.0, 1.1, 1.2]), 0.27 * TRICLINIC], ids=["orthogonal", "oblique"])
 def test_atom_overlaps_its_own_images(cell):
     truth = carbon([[0.31, 0.02, 0.97]], cell)
-    found, structure = inverted(truth, sigma=0.3, voxel=0.15)
-    assert found.converged
-    assert largest_error(structure, truth) < CRYSTAL
+    comes_back(truth, sigma=0.3, voxel=0.15)
 
 
 @pytest.mark.parametrize("periodic", list(itertools.product((True, False), repeat=3)))
@@ -180,21 +184,12 @@ def test_atoms_near_open_faces_of_a_strongly_oblique_cell(clearance, periodic):
     fractional = margin + (1 - 2 * margin) * np.random.default_rng(3).uniform(size=(8, 3))
     fractional[0, 1] = margin[1]
     truth = carbon(fractional, cell, periodic)
-    found, back = inverted(truth, sigma=sigma, voxel=0.34)
-    assert found.converged
-    assert largest_error(back, truth) < CRYSTAL
+    comes_back(truth, sigma=sigma, voxel=0.34)
 
 
-def test_slab_box_keeps_what_the_open_faces_cut(rng):
-    box = ([0.0] * 3, [5.0, 4.0, 7.0])
+def test_slab_box_keeps_what_the_open_faces_cut():
     coords = np.array([[0.05, 3.9, 0.1], [2.0, 0.1, 3.0], [4.9, 2.0, 6.9]])  # the first and the last are cut
-    periodic = (True, True, False)
-    grid = pg_tf.voxelize(coords, box=box, periodic=periodic, grid_shape=(17, 14, 24), sigma=0.35)
-    found = pg_tf.grid_to_coords(grid, box=box, periodic=periodic, sigma=0.35)
-    assert found.converged
-    structure = found.to_structure(("C",))
-    assert structure.periodic == periodic
-    assert largest_error(structure, Structure(np.full(3, 6), coords, np.diag(box[1]), periodic)) < INVERSION
+    box_comes_back(coords, ([0.0] * 3, [5.0, 4.0, 7.0]), (True, True, False))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -204,9 +199,7 @@ def test_random_atoms_in_random_cells(seed):
     if seed % 2:
         cell[0] *= -1  # left-handed
     truth = carbon(apart(rng, cell, int(abs(np.linalg.det(cell)) / 15) + 1), cell)
-    found, structure = inverted(truth)
-    assert found.converged
-    assert largest_error(structure, truth) < CRYSTAL
+    comes_back(truth)
 
 
 def test_noise_leaves_the_count_and_tells_the_error(rng):
@@ -221,9 +214,7 @@ def test_noise_leaves_the_count_and_tells_the_error(rng):
 
 def test_float64_grids_give_float64_coordinates(rng):
     truth = carbon(apart(rng, 0.6 * TRICLINIC, 2), 0.6 * TRICLINIC)
-    found, structure = inverted(truth, dtype="float64")
-    assert found.points.dtype == tf.float64
-    assert largest_error(structure, truth) < 1e-9
+    assert comes_back(truth, tolerance=1e-9, dtype="float64").points.dtype == tf.float64
 
 
 def test_batch_of_cells_and_of_channels(rng):
@@ -244,9 +235,7 @@ def test_turned_and_left_handed_orthogonal_cells_come_back_in_the_callers_frame(
     cell = np.array([[4.0], [5.0], [4.5]]) * axes
     for lattice in (cell, cell[[1, 0, 2]]):
         truth = carbon(apart(rng, lattice, 4), lattice)
-        found, structure = inverted(truth)
-        assert found.converged
-        assert largest_error(structure, truth) < CRYSTAL
+        comes_back(truth)
 
 
 def test_sigma_and_scale_are_fitted_in_a_cell(rng):

@@ -92,11 +92,7 @@ CASES = {
         },
         ("coords", "atomic_numbers"),
     ),
-    "embedding": (
-        AtomEmbedding,
-        {"num_channels": 3, "elements": ("C", "O", "N")},
-        ("atomic_numbers",),
-    ),
+    "embedding": (AtomEmbedding, {"num_channels": 3, "elements": ("C", "O", "N")}, ("atomic_numbers",)),
 }
 
 
@@ -161,24 +157,19 @@ def test_layer_keeps_what_keras_promises(case, layout, atoms, tmp_path):
 )
 def test_layer_passes_the_layer_test_of_keras(layer_class, options, kind, atoms):
     testing = pytest.importorskip("keras.src.testing", reason="this Keras keeps its layer test elsewhere")
-    inputs = pad(atoms)[kind]
-    if kind == "points":
-        expected = {"expected_output_shape": (3, 3, 3, 3, 2), "expected_num_losses": 0}
-    else:
-        expected = {"expected_output_shape": (3, 5, 3), "expected_num_losses": 1}
     testing.TestCase().run_layer_test(
         layer_class,
         options,
-        input_data=inputs,
+        input_data=pad(atoms)[kind],
+        expected_output_shape=(3, 3, 3, 3, 2) if kind == "points" else (3, 5, 3),
+        expected_output_dtype="float32",
         expected_num_trainable_weights=1,
         expected_num_non_trainable_weights=0,
-        expected_output_dtype="float32",
+        expected_num_losses=int(layer_class is AtomEmbedding),
         supports_masking=layer_class is Voxelize,
-        **expected,
     )
 
 
-@pytest.mark.parametrize("implementation", ["op", "dense"])
 @pytest.mark.parametrize("layout", ["ragged", "padded", "single"])
 def test_grid_is_that_of_the_function(layout, implementation, atoms):
     if layout == "single":
@@ -207,22 +198,12 @@ def test_grid_is_that_of_the_function(layout, implementation, atoms):
     same(layer(points, lengths=[7, 8, 9]), channels=channels, box=_centered([7, 8, 9]))
     box = pg_tf.Box([-1.0, 0, 0], [6.0, 7, 8])
     same(layer(points, box=box, periodic=True), channels=channels, box=box, periodic=True)
-    same(
-        layer({**pick(atoms, "coords", "channels"), "box": tuple(map(tf.constant, box[:2]))}),
-        channels=channels,
-        box=box,
-    )
+    inputs = pick(atoms, "coords", "channels")
+    same(layer({**inputs, "box": tuple(map(tf.constant, box[:2]))}), channels=channels, box=box)
     cells = tf.constant([CELL] * (1 if layout == "single" else 3))
-    same(
-        layer({**pick(atoms, "coords", "channels"), "cell": cells}, sigma=0.6), channels=channels, cell=CELL, sigma=0.6
-    )
-    of_channel = tf.constant([0.5, 0.8])
-    gathered = (
-        tf.gather(of_channel, tf.maximum(channels, 0))
-        if layout != "ragged"
-        else channels.with_flat_values(tf.gather(of_channel, channels.flat_values))
-    )
-    same(layer(points, sigma=[0.5, 0.8]), channels=channels, sigma=gathered)
+    same(layer({**inputs, "cell": cells}, sigma=0.6), channels=channels, cell=CELL, sigma=0.6)
+    of_atoms = tf.ragged.map_flat_values(lambda c: tf.gather([0.5, 0.8], tf.maximum(c, 0)), channels)
+    same(layer(points, sigma=[0.5, 0.8]), channels=channels, sigma=of_atoms)
 
 
 def _centered(lengths):
@@ -245,20 +226,12 @@ def test_energies_are_those_of_the_function(atoms):
     probes = ("CH4", (3.0, 50.0))
     inputs = pick(atoms, "coords", "atomic_numbers", "weights")
     cells = tf.constant([CELL] * 3)
-    layer = LennardJones(SHAPE, probes, cutoff=7.0, mixing="geometric", max_energy=1e5, dtype="float64")
+    options = {"cutoff": 7.0, "mixing": "geometric", "max_energy": 1e5, "dtype": "float64"}
+    layer = LennardJones(SHAPE, probes, **options)
     for ragged in (True, False):
         grid = layer({**(inputs if ragged else pad(inputs)), "cell": cells})
         for i, probe in enumerate(probes):
-            expected = pg_tf.lennard_jones(
-                **inputs,
-                cell=cells,
-                probe=probe,
-                grid_shape=SHAPE,
-                cutoff=7.0,
-                mixing="geometric",
-                max_energy=1e5,
-                dtype="float64",
-            )
+            expected = pg_tf.lennard_jones(**inputs, cell=cells, probe=probe, grid_shape=SHAPE, **options)
             np.testing.assert_allclose(grid[..., i], expected, rtol=1e-12)
     boltzmann = LennardJones.from_config({**layer.get_config(), "temperature": 300.0})
     np.testing.assert_allclose(boltzmann({**inputs, "cell": cells}), np.exp(-grid / 300), rtol=1e-10)
@@ -401,6 +374,9 @@ def test_trained_sigma_stays_positive(atoms):
     assert np.isfinite(layer(atoms["points"])).all()
 
 
+TWO = {"coords": np.zeros((1, 2, 3), np.float32)}
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -417,22 +393,10 @@ def test_trained_sigma_stays_positive(atoms):
         (lambda: Voxelize(implementation="fast"), "implementation must be"),
         (lambda: Voxelize(dtype="int32"), "dtype: grids are float32"),
         (lambda: Voxelize()({"points": tf.zeros([1, 2, 4])}), "inputs must have 'coords'"),
-        (
-            lambda: Voxelize(2)({"coords": tf.zeros([1, 2, 3]), "atomic_numbers": np.int32([[6, 1]])}),
-            "elements: which element",
-        ),
-        (
-            lambda: Voxelize(elements=("C",))({"coords": tf.zeros([1, 2, 3]), "atomic_numbers": np.int32([[6, 1]])}),
-            "molecule 0, atom 1 is H",
-        ),
-        (
-            lambda: Voxelize(trainable_sigma=True)({"coords": tf.zeros([1, 2, 3]), "sigma": tf.ones([1, 2])}),
-            "with trainable_sigma there can be no 'sigma'",
-        ),
-        (
-            lambda: Voxelize(2, sigma=[1.0, 2.0])({"coords": tf.zeros([1, 2, 3]), "features": tf.ones([1, 2, 2])}),
-            "give one sigma for all",
-        ),
+        (lambda: Voxelize(2)({**TWO, "atomic_numbers": np.int32([[6, 1]])}), "elements: which element"),
+        (lambda: Voxelize(elements=("C",))({**TWO, "atomic_numbers": np.int32([[6, 1]])}), "molecule 0, atom 1 is H"),
+        (lambda: Voxelize(trainable_sigma=True)({**TWO, "sigma": np.ones((1, 2))}), "there can be no 'sigma'"),
+        (lambda: Voxelize(2, sigma=[1.0, 2.0])({**TWO, "features": np.ones((1, 2, 2))}), "give one sigma for all"),
         (lambda: LennardJones(probes="CH4"), "probes must be a sequence"),
         (lambda: LennardJones(probes=["CH5"]), "CH5"),
         (lambda: LennardJones(probes=[(1.0, -1.0)]), "finite and at least 0"),

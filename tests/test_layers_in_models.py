@@ -82,7 +82,6 @@ def test_model_with_ragged_inputs_is_trained_without_xla_and_says_so():
     assert np.isfinite(model.fit(points, np.ones((2, 1)), verbose=0).history["loss"]).all()
 
 
-@pytest.mark.parametrize("implementation", ["op", "dense"])
 def test_atoms_that_a_mask_leaves_out_are_padding(implementation):
     points = np.float32([[[0, 1, 1, 1], [1, 2, 1, 1], [-9] * 4], [[-9] * 4] * 3])
     inputs = keras.Input((None, 4))

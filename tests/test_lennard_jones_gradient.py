@@ -154,19 +154,16 @@ def test_gradients_of_a_batch_are_those_of_its_structures(one_for_all: bool, rng
     coords = tf.constant(rng.uniform(0, 6, (2, 3, 3)))
     numbers = np.array([[8, 14, 1], [6, 8, 0]])
     cell = tf.constant(CELLS["cubic"] if one_for_all else np.stack([CELLS["cubic"], CELLS["thin"]]))
-    with tf.GradientTape() as tape:
-        tape.watch([coords, cell])
-        total = tf.reduce_sum(pg_tf.lennard_jones(coords, numbers, cell=cell, **OPTIONS))
-    to_coords, to_cell = tape.gradient(total, [coords, cell])
-    expected_coords, expected_cell = [], []
-    for b in range(2):
-        x, c = coords[b], cell if one_for_all else cell[b]
+
+    def gradients(coords: tf.Tensor, numbers: np.ndarray, cell: tf.Tensor) -> list[np.ndarray]:
         with tf.GradientTape() as tape:
-            tape.watch([x, c])
-            total = tf.reduce_sum(pg_tf.lennard_jones(x, numbers[b], cell=c, **OPTIONS))
-        gradients = tape.gradient(total, [x, c])
-        expected_coords.append(gradients[0].numpy())
-        expected_cell.append(gradients[1].numpy())
-    assert np.allclose(to_coords, np.stack(expected_coords), rtol=1e-12)
-    assert np.allclose(to_cell, sum(expected_cell) if one_for_all else np.stack(expected_cell), rtol=1e-12)
-    assert not to_coords[1, 2].numpy().any()
+            tape.watch([coords, cell])
+            total = tf.reduce_sum(pg_tf.lennard_jones(coords, numbers, cell=cell, **OPTIONS))
+        return [gradient.numpy() for gradient in tape.gradient(total, [coords, cell])]
+
+    to_coords, to_cell = gradients(coords, numbers, cell)
+    each = [gradients(coords[b], numbers[b], cell if one_for_all else cell[b]) for b in range(2)]
+    coords_expected, cells_expected = (np.stack(parts) for parts in zip(*each, strict=True))
+    assert np.allclose(to_coords, coords_expected, rtol=1e-12)
+    assert np.allclose(to_cell, cells_expected.sum(0) if one_for_all else cells_expected, rtol=1e-12)
+    assert not to_coords[1, 2].any()

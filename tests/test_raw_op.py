@@ -148,7 +148,6 @@ def test_bad_grids_are_refused(changes: dict[str, Any], says: tuple[Any, ...]) -
     ],
     ids=str,
 )
-@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 def test_upstream_of_another_shape_is_refused(shape: tuple[int, ...], says: tuple[Any, ...], data_format: str) -> None:
     if data_format == "channels_last" and len(shape) == 5:
         shape = (shape[0], *shape[2:], shape[1])
@@ -157,7 +156,6 @@ def test_upstream_of_another_shape_is_refused(shape: tuple[int, ...], says: tupl
         refuses(BAD_VALUE, says, lambda: gradient(weights=ones(5, 0), upstream=ones(*shape), data_format=data_format))
 
 
-@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 @pytest.mark.parametrize("num_channels", [1, 2])
 def test_channels_of_soft_atoms_are_no_index(num_channels: int, data_format: str) -> None:
     features = np.linspace(1, 2, 5 * num_channels, dtype=np.float32).reshape(5, num_channels)

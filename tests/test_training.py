@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -34,6 +35,21 @@ def pg_tf(*arguments):
     return CliRunner().invoke(app, [*map(str, arguments)])
 
 
+def output_of(*arguments):
+    """What pg-tf prints where it succeeds."""
+    result = pg_tf(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def predicted(run, file):
+    """What pg-tf prints, and the rows of the table of predictions for the molecules of a file."""
+    table = file.with_name("out.csv")
+    printed = output_of("predict", file, "--model", run, "--output", table)
+    with open(table, newline="", encoding="utf-8") as rows:
+        return printed, list(csv.DictReader(rows))
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "molecules.sdf"
@@ -45,13 +61,22 @@ def data(tmp_path_factory):
 def run(data, tmp_path_factory):
     """The folder of a finished run."""
     folder = tmp_path_factory.mktemp("run")
-    result = pg_tf(
-        *("train", "--recipe", "small", "--data", data, "--label", "gap", "--unit", "eV"),
-        *("--no-other", "--output", folder, *TINY),
-    )
-    assert result.exit_code == 0, result.output
-    assert "54 to train, 3 to validate, 3 to test" in result.output
+    settings = ("--recipe", "small", "--data", data, "--label", "gap", "--unit", "eV", "--no-other", *TINY)
+    assert "54 to train, 3 to validate, 3 to test" in output_of("train", *settings, "--output", folder)
     return folder
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """A copy of the finished run, for tests that spoil it."""
+    return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+@pytest.fixture
+def unfinished(copy):
+    """The same, without its result: to go on from."""
+    (copy / "result.json").unlink()
+    return copy
 
 
 def train_again(run, *arguments):
@@ -163,8 +188,7 @@ def test_finished_run_says_so_and_stays_as_it_is(run):
 
 def test_other_settings_in_the_same_folder_are_refused_by_name(run):
     result = train_again(run, "--sigma", 0.5)
-    assert result.exit_code == 1
-    assert "sigma is 0.4 there and 0.5 here" in result.output
+    one_line(result, "sigma is 0.4 there and 0.5 here")
     assert "width" not in result.output
 
 
@@ -177,9 +201,7 @@ def test_a_run_that_failed_before_its_first_checkpoint_bars_nothing(data, tmp_pa
     one_line(pg_tf(*settings, *TINY), "epochs is 1 there and 2 here")
 
 
-def test_files_of_a_run_without_its_settings_are_not_gone_on_from(run, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
+def test_files_of_a_run_without_its_settings_are_not_gone_on_from(run, copy):
     (copy / "config.json").unlink()
     (copy / "result.json").unlink()
     one_line(train_again(run, "--output", copy), "holds files of a run and no config.json")
@@ -189,26 +211,18 @@ def test_files_of_a_run_without_its_settings_are_not_gone_on_from(run, tmp_path)
     one_line(train_again(copy), "it has no data.json")
 
 
-def test_other_data_under_the_same_name_is_refused(run, data, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
-    (copy / "result.json").unlink()
-    facts = json.loads((copy / "data.json").read_text())
-    (copy / "data.json").write_text(json.dumps({**facts, "label_mean": 1.25}))
-    result = train_again(copy)
-    assert result.exit_code == 1
-    assert "they have changed" in result.output
-    assert "label_mean was 1.25" in result.output
-    (copy / "data.json").write_text(json.dumps(facts))
+def test_other_data_under_the_same_name_is_refused(unfinished, data, tmp_path):
+    facts = json.loads((unfinished / "data.json").read_text())
+    (unfinished / "data.json").write_text(json.dumps({**facts, "label_mean": 1.25}))
+    one_line(train_again(unfinished), "they have changed", "label_mean was 1.25")
+    (unfinished / "data.json").write_text(json.dumps(facts))
     write_sdf(tmp_path / "other.sdf", load_sample("test")[:60])
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "other.sdf")}))
-    one_line(pg_tf("evaluate", "--model", copy), "they have changed")
+    config = json.loads((unfinished / "config.json").read_text())
+    (unfinished / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "other.sdf")}))
+    one_line(pg_tf("evaluate", "--model", unfinished), "they have changed")
 
 
-def test_overwriting_touches_nothing_until_all_is_known_to_fit(run, data, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
+def test_overwriting_touches_nothing_until_all_is_known_to_fit(run, copy, data, tmp_path):
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     one_line(train_again(copy, "--overwrite", "--data", tmp_path / "typo.sdf"), "typo.sdf")
     one_line(train_again(copy, "--overwrite", "--network", "stem_colour=3"), "stem_colour")
@@ -243,14 +257,13 @@ def test_official_split_without_a_test_part_is_enough(tmp_path):
 
 
 def test_molecules_larger_than_the_box_are_counted(data, tmp_path):
-    result = pg_tf("train", "--data", data, "--label", "gap", "--output", tmp_path, "--box", 5.0, *TINY, "--epochs", 1)
-    assert result.exit_code == 0, result.output
-    assert re.search(r"\d+ of the 54 training molecules are larger than the box of 5\.0 Å", result.output)
+    settings = ("--data", data, "--label", "gap", "--output", tmp_path, "--box", 5.0, *TINY, "--epochs", 1)
+    warning = r"\d+ of the 54 training molecules are larger than the box of 5\.0 Å"
+    assert re.search(warning, output_of("train", *settings))
 
 
 def test_evaluation_is_what_the_labels_and_predictions_say(run, data):
-    result = pg_tf("evaluate", "--model", run)
-    assert result.exit_code == 0, result.output
+    printed = output_of("evaluate", "--model", run)
     written = json.loads((run / "evaluation.json").read_text())
     config = training.Run(run).config()
     for part in ("validation", "test"):
@@ -259,7 +272,7 @@ def test_evaluation_is_what_the_labels_and_predictions_say(run, data):
         network, linear, mean = written["scores"][part]
         assert network["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
         assert network["mse"] == pytest.approx((error**2).mean(), rel=1e-5)
-        assert f"{network['mae']:.4f}" in result.output
+        assert f"{network['mae']:.4f}" in printed
         train = training.load_part(config, "train")
         assert mean["mae"] == pytest.approx(np.abs(source.labels - train.labels.mean()).mean(), rel=1e-5)
         assert linear["mse"] > 0
@@ -305,21 +318,14 @@ def test_rotations_average_over_orientations(run):
     assert np.abs(averaged - predictor(molecules)).max() > 0
 
 
-def table(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_prediction_of_a_file_has_a_row_for_each_record(run, data, tmp_path):
     records = data.read_text().split("$$$$\n")[:4]
     records[1] = records[1].replace(" C ", " Xx", 1)
     records[2] = records[2].replace(" C ", " Si", 1)
     flat = "flat\n  x\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0 0.0"
     (tmp_path / "new.sdf").write_text("$$$$\n".join([*records, flat]) + "$$$$\n")
-    result = pg_tf("predict", tmp_path / "new.sdf", "--model", run, "--output", tmp_path / "out.csv")
-    assert result.exit_code == 0, result.output
-    assert "2 molecules predicted, 3 not" in result.output
-    rows = table(tmp_path / "out.csv")
+    printed, rows = predicted(run, tmp_path / "new.sdf")
+    assert "2 molecules predicted, 3 not" in printed
     assert [bool(row["prediction"]) for row in rows] == [True, False, False, True, False]
     assert "no channel for Si" in rows[2]["note"]
     assert all(row["note"] for row in rows if not row["prediction"])
@@ -338,9 +344,7 @@ def test_prediction_of_a_file_has_a_row_for_each_record(run, data, tmp_path):
 )
 def test_prediction_reads_smiles_and_xyz(run, tmp_path, name, text):
     (tmp_path / name).write_text(text)
-    result = pg_tf("predict", tmp_path / name, "--model", run, "--output", tmp_path / "out.csv")
-    assert result.exit_code == 0, result.output
-    rows = table(tmp_path / "out.csv")
+    _, rows = predicted(run, tmp_path / name)
     assert [bool(row["prediction"]) for row in rows] == [True, False, True]
     assert rows[1]["note"]
 
@@ -377,14 +381,12 @@ def test_unusable_runs_and_files_are_one_clear_line(run, data, tmp_path):
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_model_of_another_run_is_refused_by_what_differs(run, data, tmp_path):
+def test_a_model_of_another_run_is_refused_by_what_differs(run, copy, data, tmp_path):
     def commands_refuse(*texts):
         one_line(pg_tf("predict", data, "--model", copy, "--output", tmp_path / "out.csv"), *texts)
         one_line(pg_tf("evaluate", "--model", copy), *texts)
         one_line(train_again(copy, "--output", copy), *texts)
 
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
     config, facts = ((copy / name).read_text() for name in ("config.json", "data.json"))
     (copy / "data.json").write_text(facts.replace('"train": 54', '"train": 64'))
     commands_refuse("best.keras and data.json are of two runs: train is 54 in the one and 64 in the other")
@@ -400,9 +402,7 @@ def test_a_model_of_another_run_is_refused_by_what_differs(run, data, tmp_path):
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_a_damaged_best_model_is_refused_before_training_goes_on(run, tmp_path, finished):
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
+def test_a_damaged_best_model_is_refused_before_training_goes_on(run, copy, finished):
     if not finished:
         (copy / "result.json").unlink()
     (copy / "best.keras").write_bytes((run / "best.keras").read_bytes()[:1000])
@@ -420,8 +420,7 @@ def test_a_table_never_replaces_the_molecules(run, data, tmp_path):
 
 def test_a_molecule_that_is_too_far_off_is_noted_and_the_others_predicted(run, tmp_path):
     (tmp_path / "far.xyz").write_text("1\n\nC 1e36 0 0\n2\n\nC 9e4 0 0\nH 9.0001e4 0 0\n")
-    assert pg_tf("predict", tmp_path / "far.xyz", "--model", run, "--output", tmp_path / "out.csv").exit_code == 0
-    far, near = table(tmp_path / "out.csv")
+    _, (far, near) = predicted(run, tmp_path / "far.xyz")
     assert (far["prediction"], bool(near["prediction"])) == ("", True)
     assert "no digits left" in far["note"]
 
@@ -431,10 +430,8 @@ def test_labels_that_cannot_be_in_their_unit_are_questioned(tmp_path):
     columns = {"z": sample.atomic_numbers, "pos": sample.coords, "offsets": sample.row_splits}
     np.savez(tmp_path / "few.npz", **columns, gap=sample.labels / 27.2)
     settings = ("train", "--recipe", "small", "--data", tmp_path / "few.npz", "--label", "gap", *TINY, "--epochs", 1)
-    result = pg_tf(*settings, "--unit", "eV", "--output", tmp_path / "wrong")
-    assert "were the values in hartree (3.4" in result.output
-    assert result.exit_code == 0
-    assert "were the values" not in pg_tf(*settings, "--unit", "hartree", "--output", tmp_path / "right").output
+    assert "were the values in hartree (3.4" in output_of(*settings, "--unit", "eV", "--output", tmp_path / "wrong")
+    assert "were the values" not in output_of(*settings, "--unit", "hartree", "--output", tmp_path / "right")
 
 
 def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
@@ -448,9 +445,8 @@ def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
     one_line(train("--data", data, "--label", "gap", "--network", "stem_colour=3"), "stem_colour")
     if not tf.config.list_physical_devices("GPU"):
         one_line(train("--data", data, "--label", "gap", "--precision", "mixed_float16"), "use mixed_bfloat16")
-    one_line(
-        train("--data", data, "--label", "gap", "--network", "blocks=3"), "blocks must be whole numbers", "blocks=3"
-    )
+    blocks = train("--data", data, "--label", "gap", "--network", "blocks=3")
+    one_line(blocks, "blocks must be whole numbers", "blocks=3")
     one_line(train("--data", "sample", "--label", "charm"), "the sample has the label 'gap', not 'charm'")
     one_line(train("--data", "sample", "--seed", 2**32), "seed: must be at most 4294967295, got 4294967296")
     one_line(train("--recipe", "large"), "--recipe: must be one of paper, small, isotropic")
@@ -461,37 +457,28 @@ def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
 
 
 def test_loss_that_is_not_finite_stops_with_the_step_named(data, tmp_path):
-    result = pg_tf(
-        *("train", "--data", data, "--label", "gap", "--output", tmp_path, *TINY),
-        *("--optimizer", "sgd", "--learning-rate", "1e30"),
-    )
-    one_line(result, "of epoch 1: training stopped", "Lower the learning rate")
+    settings = ("--data", data, "--label", "gap", *TINY, "--optimizer", "sgd", "--learning-rate", "1e30")
+    one_line(pg_tf("train", *settings, "--output", tmp_path), "of epoch 1: training stopped", "Lower the learning rate")
     assert not (tmp_path / "best.keras").exists()
     assert keras.config.dtype_policy().name == "float32"
 
 
 @pytest.mark.parametrize("content", [b"", b"model_checkpoint_pa", None])
-def test_checkpoints_are_found_without_the_list_of_them(run, tmp_path, content):
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
-    (copy / "result.json").unlink()
-    (copy / "checkpoints" / "checkpoint").unlink()
+def test_checkpoints_are_found_without_the_list_of_them(run, unfinished, content):
+    (unfinished / "checkpoints" / "checkpoint").unlink()
     if content is not None:
-        (copy / "checkpoints" / "checkpoint").write_bytes(content)
-    result = train_again(copy)
+        (unfinished / "checkpoints" / "checkpoint").write_bytes(content)
+    result = train_again(unfinished)
     assert result.exit_code == 0, result.output
     assert "going on after 2 epochs and 0 steps" in result.output
-    assert (copy / "best.keras").read_bytes() == (run / "best.keras").read_bytes()
+    assert (unfinished / "best.keras").read_bytes() == (run / "best.keras").read_bytes()
 
 
-def test_damaged_checkpoint_gives_way_to_the_one_before(run, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
-    (copy / "result.json").unlink()
-    (last,) = copy.glob("checkpoints/ckpt-2.data*")
+def test_damaged_checkpoint_gives_way_to_the_one_before(unfinished):
+    (last,) = unfinished.glob("checkpoints/ckpt-2.data*")
     last.write_bytes(last.read_bytes()[:100])
     with pytest.warns(UserWarning, match="trying the one before"):
-        result = train_again(copy)
+        result = train_again(unfinished)
     assert result.exit_code == 0, result.output
     assert "going on after 1 epochs and 0 steps" in result.output
-    assert training.Run(copy).history()["epoch"] == [0, 1]
+    assert training.Run(unfinished).history()["epoch"] == [0, 1]

@@ -3,8 +3,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -70,19 +68,12 @@ print(json.dumps(result))
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, run_python):
     """The folders of both runs, and the steps that each attempt took."""
     folder = tmp_path_factory.mktemp("runs")
     write_sdf(folder / "molecules.sdf", load_sample("validation")[:50])
-    process = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), "1"],
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stderr[-4000:]
-    return folder, json.loads(process.stdout.splitlines()[-1])
+    printed = run_python(PROGRAM, folder, "1", TF_ENABLE_ONEDNN_OPTS="1")
+    return folder, json.loads(printed.splitlines()[-1])
 
 
 def weights(run):

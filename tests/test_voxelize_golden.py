@@ -10,8 +10,6 @@ from reference import GOLDEN, golden, off_by
 
 import pg_tf
 
-FORMATS = ["channels_first", "channels_last"]
-IMPLEMENTATIONS = ["op", "dense"]
 by_golden = pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 
 
@@ -31,9 +29,6 @@ def test_reference_agrees_with_golden(path: Path) -> None:
 
 
 @by_golden
-@pytest.mark.parametrize("data_format", FORMATS)
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_grid_agrees_with_golden(path: Path, dtype: str, implementation: str, data_format: str) -> None:
     case, arrays = golden(path)
     grid = pg_tf.voxelize(
@@ -50,7 +45,6 @@ def test_grid_agrees_with_golden(path: Path, dtype: str, implementation: str, da
 
 
 @by_golden
-@pytest.mark.parametrize("data_format", FORMATS)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_grid_is_the_float32_grid_rounded_once(path: Path, dtype: str, data_format: str) -> None:
     case, arrays = golden(path)

@@ -10,10 +10,7 @@ from pg_tf.datasets import Molecules, concatenate
 from pg_tf.elements import ORGANIC, ElementChannels
 
 WATER = ([8, 1, 1], [[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
-METHANE = (
-    [6, 1, 1, 1, 1],
-    [[0, 0, 0], [0.6, 0.6, 0.6], [-0.6, -0.6, 0.6], [0.6, -0.6, -0.6], [-0.6, 0.6, -0.6]],
-)
+METHANE = ([6, 1, 1, 1, 1], [[0, 0, 0], [0.6, 0.6, 0.6], [-0.6, -0.6, 0.6], [0.6, -0.6, -0.6], [-0.6, 0.6, -0.6]])
 NOTHING = ([], [])
 ARGON = ([18], [[1.0, 2.0, 3.0]])
 
@@ -117,14 +114,6 @@ def test_dataset_batches_every_molecule_once_with_its_own_label() -> None:
         orders.append(labels)
     assert orders[0] != orders[1]
     assert orders[0] != sorted(orders[0])
-
-
-def test_dataset_order_is_kept_without_shuffle_and_repeats_with_a_seed() -> None:
-    def order(**options) -> list[float]:
-        return [float(v) for _, label in many(20).dataset(ORGANIC, batch_size=8, **options) for v in label]
-
-    assert order() == list(range(20))
-    assert order(shuffle=True, seed=5) == order(shuffle=True, seed=5)
 
 
 def test_dataset_has_points_alone_without_labels() -> None:

@@ -21,9 +21,8 @@ def numbered(count: int) -> Molecules:
     return Molecules(np.full(len(x), 6), coords, np.concatenate([[0], np.cumsum(sizes)]), np.arange(count), unit="eV")
 
 
-def stream(source: Source, batches: int | None = None, **options) -> list[list[float]]:
-    dataset = source.dataset(ONE, **options)
-    return [labels.numpy().tolist() for _, labels in (dataset if batches is None else dataset.take(batches))]
+def stream(source: Source, batches: int = -1, **options) -> list[list[float]]:
+    return [labels.numpy().tolist() for _, labels in source.dataset(ONE, **options).take(batches)]
 
 
 def flat(batches: list[list[float]]) -> list[float]:

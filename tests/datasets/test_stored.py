@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
+from test_source import ONE, flat, stream
 
 from pg_tf.datasets import Molecules, Shards, Source, load
 from pg_tf.datasets.prepare import prepare
 from pg_tf.datasets.readers import npz
 from pg_tf.elements import ElementChannels
 
-ONE = ElementChannels.single()
 COUNT, PER_SHARD = 1003, 10
 
 
@@ -40,14 +40,6 @@ def copy(folder: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 NUMBERS = [i for i in range(COUNT) if not 50 <= i < 60]
-
-
-def stream(source: Source, batches: int = -1, **options) -> list[list[float]]:
-    return [labels.numpy().tolist() for _, labels in source.dataset(ONE, **options).take(batches)]
-
-
-def flat(batches: list[list[float]]) -> list[float]:
-    return [value for batch in batches for value in batch]
 
 
 def stored(folder: pathlib.Path, split: str | None = None, **options) -> Shards:

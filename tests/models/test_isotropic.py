@@ -1,10 +1,8 @@
 """Isotropic kernels: what they share, what they commute with, what is left of a network's arithmetic."""
 
 import itertools
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -91,21 +89,20 @@ def test_network_has_the_weights_of_its_orbits() -> None:
     assert _network(16, isotropic=True).count_params() == expected
 
 
-def test_saved_isotropic_network_predicts_the_same(tmp_path: os.PathLike[str]) -> None:
+def test_saved_isotropic_network_predicts_the_same(tmp_path: Path) -> None:
     network = _network(16, isotropic=True)
     grids = _grids((2, 16, 16, 16, 2))
-    path = os.path.join(tmp_path, "model.keras")
-    network.save(path)
-    np.testing.assert_array_equal(keras.saving.load_model(path)(grids), network(grids))
+    network.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(grids), network(grids))
 
 
 @pytest.mark.slow
-def test_saved_isotropic_network_is_read_where_the_models_are_imported(tmp_path: os.PathLike[str]) -> None:
+def test_saved_isotropic_network_is_read_where_the_models_are_imported(
+    tmp_path: Path, run_python: Callable[..., str]
+) -> None:
     _network(16, isotropic=True).save(tmp_path / "network.keras")
     program = "import sys, keras, pg_tf.models; print(keras.saving.load_model(sys.argv[1]).output_shape)"
-    command = [sys.executable, "-c", program, tmp_path / "network.keras"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-    assert ended.stdout.splitlines()[-1] == "(None, 1)"
+    assert run_python(program, tmp_path / "network.keras").splitlines()[-1] == "(None, 1)"
 
 
 @pytest.mark.slow

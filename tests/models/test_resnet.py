@@ -16,12 +16,13 @@ from pg_tf import models
 
 Builder = Callable[..., keras.Model]
 
-BASIC: list[tuple[Builder, tuple[int, ...]]] = [
+BLOCKS: list[tuple[Builder, tuple[int, ...]]] = [
     (models.resnet3d10, (1, 1, 1, 1)),
     (models.resnet3d18, (2, 2, 2, 2)),
     (models.resnet3d34, (3, 4, 6, 3)),
+    (models.resnet3d50, (3, 4, 6, 3)),
 ]
-BUILDERS = [builder for builder, _ in BASIC] + [models.resnet3d50]
+BUILDERS = [builder for builder, _ in BLOCKS]
 
 
 def small_bottleneck(**options: Any) -> keras.Model:
@@ -38,23 +39,19 @@ def _conv_norm(kernel: int, fan_in: int, fan_out: int) -> int:
     return kernel**3 * fan_in * fan_out + 4 * fan_out
 
 
-def _basic_count(blocks: tuple[int, ...], width: int, channels: int, outputs: int) -> int:
-    total, fan_in = _conv_norm(7, channels, width), width
-    for count, fan_out in zip(blocks, (width, 2 * width, 4 * width, 8 * width), strict=True):
-        if fan_in != fan_out:
-            total += _conv_norm(1, fan_in, fan_out)
-        total += _conv_norm(3, fan_in, fan_out) + (2 * count - 1) * _conv_norm(3, fan_out, fan_out)
-        fan_in = fan_out
-    return total + (fan_in + 1) * outputs
-
-
-def _bottleneck_count(blocks: tuple[int, ...], width: int, channels: int, outputs: int) -> int:
+def _count(blocks: tuple[int, ...], width: int, channels: int, outputs: int, bottleneck: bool) -> int:
+    """Weights of a whole network."""
     total, fan_in = _conv_norm(7, channels, width), width
     for count, inner in zip(blocks, (width, 2 * width, 4 * width, 8 * width), strict=True):
-        total += _conv_norm(1, fan_in, 4 * inner)
+        fan_out = 4 * inner if bottleneck else inner
+        if fan_in != fan_out:
+            total += _conv_norm(1, fan_in, fan_out)
         for _ in range(count):
-            total += _conv_norm(1, fan_in, inner) + _conv_norm(3, inner, inner) + _conv_norm(1, inner, 4 * inner)
-            fan_in = 4 * inner
+            if bottleneck:
+                total += _conv_norm(1, fan_in, inner) + _conv_norm(3, inner, inner) + _conv_norm(1, inner, fan_out)
+            else:
+                total += _conv_norm(3, fan_in, fan_out) + _conv_norm(3, fan_out, fan_out)
+            fan_in = fan_out
     return total + (fan_in + 1) * outputs
 
 
@@ -69,24 +66,18 @@ def precision() -> Iterator[Callable[[str], None]]:
     keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize(("builder", "blocks"), BASIC)
+@pytest.mark.parametrize(("builder", "blocks"), BLOCKS)
 @pytest.mark.parametrize(("width", "channels", "outputs"), [(8, 1, 1), (12, 9, 3)])
-def test_parameter_count_equals_arithmetic_basic(
+def test_parameter_count_equals_arithmetic(
     builder: Builder, blocks: tuple[int, ...], width: int, channels: int, outputs: int
 ) -> None:
     model = builder(width=width, input_shape=(32, 32, 32, channels), outputs=outputs)
-    assert model.count_params() == _basic_count(blocks, width, channels, outputs)
-
-
-@pytest.mark.parametrize(("width", "channels", "outputs"), [(8, 1, 1), (12, 9, 3)])
-def test_parameter_count_equals_arithmetic_bottleneck(width: int, channels: int, outputs: int) -> None:
-    model = models.resnet3d50(width=width, input_shape=(32, 32, 32, channels), outputs=outputs)
-    assert model.count_params() == _bottleneck_count((3, 4, 6, 3), width, channels, outputs)
+    assert model.count_params() == _count(blocks, width, channels, outputs, builder is models.resnet3d50)
 
 
 def test_parameter_count_is_the_papers_at_width_64() -> None:
     model = models.resnet3d10(width=64, input_shape=(32, 32, 32, 1))
-    assert model.count_params() == _basic_count((1, 1, 1, 1), 64, 1, 1)
+    assert model.count_params() == _count((1, 1, 1, 1), 64, 1, 1, bottleneck=False)
     assert round(model.count_params() / 1e6, 1) == 14.4
 
 
@@ -145,12 +136,7 @@ def test_strided_shortcut_and_convolution_are_centred_alike() -> None:
 
 @pytest.mark.parametrize(
     ("stem", "side"),
-    [
-        ({}, 2),
-        ({"stem_pool": False}, 4),
-        ({"stem_strides": 1}, 4),
-        ({"stem_strides": 1, "stem_pool": False}, 8),
-    ],
+    [({}, 2), ({"stem_pool": False}, 4), ({"stem_strides": 1}, 4), ({"stem_strides": 1, "stem_pool": False}, 8)],
 )
 def test_stem_options_set_the_final_resolution(stem: dict[str, int], side: int) -> None:
     model = models.resnet3d10(width=2, stem_kernel=3, **stem)
@@ -216,19 +202,23 @@ def test_training_lowers_the_loss_on_a_fixed_batch(builder: Builder) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("builder", KINDS)
-def test_gradient_reaches_every_weight(builder: Builder) -> None:
+def assert_gradient_reaches_every_weight(model: keras.Model, grids: np.ndarray) -> None:
     import tensorflow as tf
 
-    keras.utils.set_random_seed(0)
-    # 32^3: the last stages have 2^3 voxels there. Over one voxel, 26 of 27 kernel weights would see padding.
-    model = builder(width=2, input_shape=(32, 32, 32, 1), outputs=2)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model(_grids(4, (32, 32, 32, 1)), training=True) ** 2)
+        loss = tf.reduce_sum(model(grids, training=True) ** 2)
     gradients = tape.gradient(loss, model.trainable_variables)
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.path
         assert np.any(gradient), variable.path
+
+
+@pytest.mark.parametrize("builder", KINDS)
+def test_gradient_reaches_every_weight(builder: Builder) -> None:
+    keras.utils.set_random_seed(0)
+    # 32^3: the last stages have 2^3 voxels there. Over one voxel, 26 of 27 kernel weights would see padding.
+    model = builder(width=2, input_shape=(32, 32, 32, 1), outputs=2)
+    assert_gradient_reaches_every_weight(model, _grids(4, (32, 32, 32, 1)))
 
 
 @pytest.mark.parametrize(
@@ -250,22 +240,15 @@ def test_output_is_at_least_float32_under_policy(
 
 
 @pytest.mark.slow
-def test_training_lowers_the_loss_in_mixed_precision() -> None:
+def test_training_lowers_the_loss_in_mixed_precision(run_python: Callable[..., str]) -> None:
     # bfloat16, since TensorFlow has no float16 max pooling on a CPU. In a process without oneDNN, with which TensorFlow
     # 2.21 makes gradients of bfloat16 networks infinite on CPUs with AVX-512 instructions for bfloat16.
     program = (
         "import keras, test_resnet; from pg_tf import models; keras.config.set_dtype_policy('mixed_bfloat16'); "
         "print(*test_resnet.losses_of(models.resnet3d10))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    losses = [float(word) for word in result.stdout.split()]
+    printed = run_python(program, TF_ENABLE_ONEDNN_OPTS="0", PYTHONPATH=str(Path(__file__).parent))
+    losses = [float(word) for word in printed.split()]
     assert losses[-1] < 0.5 * losses[0]
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from test_resnet import assert_gradient_reaches_every_weight
 
 from pg_tf import models
 
@@ -60,15 +61,7 @@ def test_squeeze_excite_weighs_whole_channels() -> None:
 )
 @pytest.mark.parametrize("bottleneck", [False, True])
 def test_gradient_reaches_every_weight(options: dict[str, object], bottleneck: bool) -> None:
-    import tensorflow as tf
-
-    network = _network(**options, bottleneck=bottleneck)
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(network(_grids(4), training=True) ** 2)
-    gradients = tape.gradient(loss, network.trainable_variables)
-    for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
-        assert gradient is not None, variable.path
-        assert np.any(gradient), variable.path
+    assert_gradient_reaches_every_weight(_network(**options, bottleneck=bottleneck), _grids(4))
 
 
 def test_error_names_normalization() -> None:
