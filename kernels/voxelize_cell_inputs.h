@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/dispatch.h"
-#include "kernels/lattice.h"
+#include "kernels/voxelize_cell_lattice.h"
 #include "kernels/voxelize_inputs.h"
 
 namespace pg_tf {

@@ -14,8 +14,8 @@
 #include "kernels/dispatch.h"
 #include "kernels/geometry.h"
 #include "kernels/guarded.h"
-#include "kernels/lattice.h"
 #include "kernels/limits.h"
+#include "kernels/voxelize_cell_lattice.h"
 
 namespace pg_tf {
 namespace {

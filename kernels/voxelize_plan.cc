@@ -53,9 +53,9 @@ int32_t Ceil(double value) { return -Floor(-value); }
 // The window around u, cut off at the ends of the axis. On a periodic axis it may cross one of the faces, and if it
 // were longer than the axis it is the whole axis.
 template <typename T>
-AxisWindow<T> Window(double u, double spread, double reach, double step, double extent, bool periodic) {
+AxisWindow<T> Window(double u, double width, double reach, double step, double extent, bool periodic) {
   AxisWindow<T> window = {};
-  if (!(u + reach > 0 && u - reach < extent && spread < kWidest)) return window;
+  if (!(u + reach > 0 && u - reach < extent && width < kWidest)) return window;
   if (periodic && (2 * reach > extent || Ceil(u + reach) - Floor(u - reach) > extent)) {
     window.end = static_cast<int32_t>(extent);
     window.period = static_cast<T>(extent);
@@ -109,7 +109,7 @@ void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const Gr
     const double voxels_per_unit = extent / length;
     const bool periodic = box.periodic[d];
     windows_[d].resize(molecule.num_atoms);
-    double sigma = 0, spread = 0, step = 0, reach = 0;
+    double sigma = 0, width = 0, step = 0, reach = 0;
     for (int64_t a = 0; a < molecule.num_atoms; ++a) {
       if (molecule.channels[a] < 0) {
         windows_[d][a] = {};
@@ -117,19 +117,19 @@ void AtomWindows<T>::Build(const Molecule<T>& molecule, const Box& box, const Gr
       }
       if (molecule.sigma[a * molecule.sigma_stride] != sigma) {
         sigma = molecule.sigma[a * molecule.sigma_stride];
-        spread = sigma * voxels_per_unit;
-        if (periodic) spread = std::min(spread, kWidestPeriods * extent);
+        width = sigma * voxels_per_unit;
+        if (periodic) width = std::min(width, kWidestPeriods * extent);
         // The bound keeps 0 * step finite for an atom on an edge. So narrow a Gaussian lies within one voxel.
-        step = std::min(1 / spread, 1e18);
+        step = std::min(1 / width, 1e18);
         // Never less than the rounding of u: an atom on an edge reaches the voxels on both sides, however narrow.
-        reach = std::max((quantity == Quantity::kIntegral ? Reach<T>(step) : kDerivativeReach<T>)*spread, 1e-6);
+        reach = std::max((quantity == Quantity::kIntegral ? Reach<T>(step) : kDerivativeReach<T>)*width, 1e-6);
       }
       double position = molecule.coords[3 * a + d] - box.origin[d];
       if (periodic && !(position >= 0 && position < length)) {
         position = std::fmod(position, length);
         if (position < 0) position += length;
       }
-      windows_[d][a] = Window<T>(position * voxels_per_unit, spread, reach, step, extent, periodic);
+      windows_[d][a] = Window<T>(position * voxels_per_unit, width, reach, step, extent, periodic);
     }
   }
   atom_of_entry_.resize(molecule.num_atoms);

@@ -11,7 +11,7 @@ unset PYTHONHOME PYTHONPATH
 
 # Those that the pinned TensorFlow has wheels for.
 readonly pythons="3.13 3.12 3.11 3.10"
-readonly wanted="$PWD $(cat pyproject.toml requirements.lock setup.py | cksum)"
+readonly wanted="$PWD $(cat pyproject.toml requirements.lock setup.py scripts/pg-tf | cksum)"
 
 say() { echo "[set-up] $*"; }
 die() { echo "set-up: $*" >&2; exit 1; }

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from pg_tf.commands import errors_of
+from pg_tf.commands._common import errors_of
 
 app = typer.Typer(
-    help="Make grids on other machines: one dispatcher, any number of workers.",
+    help="Makes grids on other machines: one dispatcher, any number of workers.",
     no_args_is_help=True,
     add_completion=False,
 )

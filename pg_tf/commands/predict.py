@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pg_tf.commands import errors_of
+from pg_tf.commands._common import errors_of
 
 app = typer.Typer(add_completion=False)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pg_tf.commands import errors_of, option, with_options
+from pg_tf.commands._common import errors_of, option, with_options
 
 if TYPE_CHECKING:
     from pg_tf.datasets.readers import Reader

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from pg_tf.commands import errors_of, option, with_options
+from pg_tf.commands._common import errors_of, option, with_options
 from pg_tf.training.config import RECIPES, SETTINGS, Config
 
 app = typer.Typer(add_completion=False)

@@ -1,7 +1,7 @@
 // Preparations for grids along lattice vectors: the frame of the cell, quadrature rules, the places of atoms in it.
 
-#ifndef PG_TF_KERNELS_LATTICE_H_
-#define PG_TF_KERNELS_LATTICE_H_
+#ifndef PG_TF_KERNELS_VOXELIZE_CELL_LATTICE_H_
+#define PG_TF_KERNELS_VOXELIZE_CELL_LATTICE_H_
 
 #include <cstdint>
 
@@ -36,4 +36,4 @@ double LongestColumn(const CellGrid& grid, double sigma);
 
 }  // namespace pg_tf
 
-#endif  // PG_TF_KERNELS_LATTICE_H_
+#endif  // PG_TF_KERNELS_VOXELIZE_CELL_LATTICE_H_

@@ -1,4 +1,4 @@
-#include "kernels/lattice.h"
+#include "kernels/voxelize_cell_lattice.h"
 
 #include <algorithm>
 #include <array>
