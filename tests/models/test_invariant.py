@@ -1,5 +1,6 @@
 """The network of invariants: its symmetries, what it tells apart, its two ways of summing, its life as a model."""
 
+import importlib.util
 import itertools
 import os
 import subprocess
@@ -283,6 +284,24 @@ def test_saved_network_is_read_where_the_models_are_imported(tmp_path: os.PathLi
     command = [sys.executable, "-c", program, tmp_path / "network.keras"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     assert ended.stdout.splitlines()[-1] == "(None, 1)"
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_saved_network_predicts_the_same_on_other_backend(backend: str, tmp_path: os.PathLike[str]) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    network, grids = _network(voxels=80), _grids(2, 9, 9, 9, 2)
+    path, given, answer = (os.path.join(tmp_path, name) for name in ("network.keras", "grids.npy", "answer.npy"))
+    network.save(path)
+    np.save(given, grids)
+    code = (
+        "import sys, keras, numpy as np, pg_tf.models\n"
+        "network = keras.saving.load_model(sys.argv[1])\n"
+        "np.save(sys.argv[3], keras.ops.convert_to_numpy(network(np.load(sys.argv[2]))))\n"
+    )
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    subprocess.run([sys.executable, "-c", code, path, given, answer], check=True, env=environment)
+    np.testing.assert_allclose(np.load(answer), network(grids), rtol=1e-4, atol=1e-5)
 
 
 def test_network_learns_a_fixed_batch() -> None:
