@@ -1,6 +1,7 @@
 """Keras models for voxel grids. They are plain Keras 3 and know nothing of how a grid was made."""
 
+from .invariant import invariant3d
 from .regressor import regressor
 from .resnet import resnet3d, resnet3d10, resnet3d18, resnet3d34, resnet3d50
 
-__all__ = ["regressor", "resnet3d", "resnet3d10", "resnet3d18", "resnet3d34", "resnet3d50"]
+__all__ = ["invariant3d", "regressor", "resnet3d", "resnet3d10", "resnet3d18", "resnet3d34", "resnet3d50"]
