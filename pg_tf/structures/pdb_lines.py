@@ -39,11 +39,11 @@ def checked_lines(text: str, elements: Mapping[str, str] | None, doubt: Callable
     """
     lines = text.splitlines()
     lines = lines[: _end(lines, doubt)]
-    guessed: dict[str, str] = {}
-    planes = sum(_is_plane(line) for line in lines)
-    if planes:
+    if planes := sum(map(_is_plane, lines)):
         doubt(f"{planes} atoms of residue DUM mark the planes of a membrane, and are left out")
-        lines = [line for line in lines if not _is_plane(line)]
+        # A remark in the place of each, so that the numbers of the other lines stay.
+        lines = ["REMARK" if _is_plane(line) else line for line in lines]
+    guessed: dict[str, str] = {}  # the first atom of each element
     for index, line in enumerate(lines):
         if not line.startswith(_RECORDS):
             continue
@@ -55,14 +55,15 @@ def checked_lines(text: str, elements: Mapping[str, str] | None, doubt: Callable
             raise ValueError(f"line {number} has no occupancy from 0 to 1 in columns 55 to 60: {line.rstrip()!r}")
         symbol, guess = _element(line, number, elements)
         if guess:
-            guessed.setdefault(
-                f"atom {line[12:16].strip()} of {line[17:20].strip()} (line {number}) as {symbol}", symbol
-            )
+            name, residue = line[12:16].strip(), line[17:20].strip()
+            guessed.setdefault(symbol, f"atom {name} of {residue} (line {number}) as {symbol}")
         occupancy = line[54:60] if line[54:60].strip() else "  1.00"
         lines[index] = f"{line[:54]:54}{occupancy}{line[60:76]:16}{symbol:>2}{line[78:]}"
     if guessed:
-        first = list({symbol: name for name, symbol in reversed(guessed.items())}.values())[::-1]
-        doubt(f"atoms have no element in columns 77 and 78, and are read by their names: {', '.join(first[:6])}")
+        doubt(
+            f"atoms have no element in columns 77 and 78, or one that their names contradict, and are read by their "
+            f"names: {', '.join(list(guessed.values())[:6])}"
+        )
     return "\n".join(_with_occupancies(lines, doubt))
 
 

@@ -191,3 +191,11 @@ def test_numbers_of_an_mmcif_file_that_are_none_are_refused_by_atom(
     assert old in MMCIF
     with pytest.raises(ValueError, match=message):
         read(tmp_path, MMCIF.replace(old, new), ".cif")
+
+
+def test_planes_of_a_membrane_are_left_out_and_lines_keep_their_numbers(tmp_path: Path) -> None:
+    plane = line(1, " N", "N", 9, residue="DUM")
+    with pytest.warns(UserWarning, match="1 atoms of residue DUM"):
+        assert read(tmp_path, plane + line(2, " C", "C", 1)).composition == {"C": 1}
+    with pytest.warns(UserWarning, match="DUM"), pytest.raises(ValueError, match="line 2: atom X1 of SER"):
+        read(tmp_path, plane + line(2, " X1", "X", 1))

@@ -201,7 +201,6 @@ def test_space_group_of_a_pdb_file_must_fit_its_cell(tmp_path: Path) -> None:
     ],
 )
 def test_counts_of_an_xyz_file_must_be_true(tmp_path: Path, text: str, message: str) -> None:
-    pytest.importorskip("ase")
     (tmp_path / "a.xyz").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_xyz(tmp_path / "a.xyz")
