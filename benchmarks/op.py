@@ -71,8 +71,14 @@ def raw(
     flat = inputs.coords.flat_values
     channels = inputs.channels.flat_values if by_element else tf.zeros(tf.shape(flat)[:1], tf.int32)
     origin, lengths = (inputs.box if box is None else box)[:2]
-    arguments = [flat, channels, tf.constant(1, compute), tf.constant(sigma, compute), inputs.coords.row_splits]
-    arguments += [tf.reshape(tf.cast(value, compute), [-1, 3]) for value in (origin, lengths)]
+    arguments = [
+        tf.cast(flat, tf.float64),
+        channels,
+        tf.constant(1, compute),
+        tf.constant(sigma, compute),
+        inputs.coords.row_splits,
+    ]
+    arguments += [tf.reshape(tf.cast(value, tf.float64), [-1, 3]) for value in (origin, lengths)]
     attributes = {
         "dtype": dtype,
         "num_channels": len(ELEMENTS) if by_element else 1,

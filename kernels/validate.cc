@@ -204,7 +204,6 @@ absl::Status ValidateAtoms(const Tensor& channels, const Tensor& weights, const 
   return absl::OkStatus();
 }
 
-template <typename T>
 absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t batch_size) {
   for (const auto& [name, tensor] : {std::make_pair("origin", &origin), std::make_pair("lengths", &lengths)}) {
     if (tensor->dims() != 2 || tensor->dim_size(1) != 3 ||
@@ -213,7 +212,7 @@ absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t ba
                              tensor->shape().DebugString());
     }
   }
-  const T *corner = origin.flat<T>().data(), *edge = lengths.flat<T>().data();
+  const double *corner = origin.flat<double>().data(), *edge = lengths.flat<double>().data();
   for (int64_t i = 0; i < origin.NumElements(); ++i) {
     if (std::isfinite(corner[i])) continue;
     return InvalidArgument("box: origin must be finite: molecule ", i / 3, ", axis ", std::string(1, "xyz"[i % 3]),
@@ -227,10 +226,9 @@ absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t ba
   return absl::OkStatus();
 }
 
-#define PG_TF_INSTANTIATE(T)                                                                                   \
-  template absl::Status ValidateCoords<T>(const Tensor&, const Tensor&, const Tensor&);                        \
-  template absl::Status ValidateAtoms<T>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, int64_t); \
-  template absl::Status ValidateBox<T>(const Tensor&, const Tensor&, int64_t);
+#define PG_TF_INSTANTIATE(T)                                                            \
+  template absl::Status ValidateCoords<T>(const Tensor&, const Tensor&, const Tensor&); \
+  template absl::Status ValidateAtoms<T>(const Tensor&, const Tensor&, const Tensor&, const Tensor&, int64_t);
 PG_TF_INSTANTIATE(float)
 PG_TF_INSTANTIATE(double)
 #undef PG_TF_INSTANTIATE

@@ -91,7 +91,6 @@ template <typename T>
 absl::Status ValidateAtoms(const Tensor& channels, const Tensor& weights, const Tensor& sigma, const Tensor& row_splits,
                            int64_t num_channels);
 
-template <typename T>
 absl::Status ValidateBox(const Tensor& origin, const Tensor& lengths, int64_t batch_size);
 
 }  // namespace pg_tf

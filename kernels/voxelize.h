@@ -83,9 +83,9 @@ constexpr int64_t kGradientPadding = 2 * 16 + 1;
 // Where the gradient of each atom goes; null where it is not wanted.
 template <typename T>
 struct GradientArrays {
-  T* coords;   // [atoms, 3], per voxel width of each axis
-  T* weights;  // [atoms, weight_stride]
-  T* sigma;    // [atoms, 3], per relative change of sigma on each axis
+  double* coords;  // [atoms, 3], per voxel width of each axis
+  T* weights;      // [atoms, weight_stride]
+  T* sigma;        // [atoms, 3], per relative change of sigma on each axis
 };
 
 template <typename T>

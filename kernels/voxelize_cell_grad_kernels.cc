@@ -12,10 +12,9 @@ namespace {
 constexpr double kCyclesPerTouched = 30;
 
 // From the frame of the cell to the axes of the caller: a vector, and below the virial.
-template <typename T>
-void ToCartesian(const double frame[3][3], const double vector[3], T* result) {
+void ToCartesian(const double frame[3][3], const double vector[3], double* result) {
   for (int e = 0; e < 3; ++e) {
-    result[e] = static_cast<T>(frame[0][e] * vector[0] + frame[1][e] * vector[1] + frame[2][e] * vector[2]);
+    result[e] = frame[0][e] * vector[0] + frame[1][e] * vector[1] + frame[2][e] * vector[2];
   }
 }
 
@@ -58,7 +57,8 @@ class VoxelizeCellGradOp : public OpKernel {
     OP_REQUIRES_OK(ctx, ctx->allocate_output(0, TensorShape({num_atoms, 3}), &to_coords));
     OP_REQUIRES_OK(ctx, ctx->allocate_output(1, weights_shape, &to_weights));
     OP_REQUIRES_OK(ctx, ctx->allocate_output(2, TensorShape({with_virial_ ? num_atoms : 0, 6}), &to_virial));
-    const Results results = {to_coords->flat<T>().data(), to_weights->flat<T>().data(), to_virial->flat<T>().data()};
+    const Results results = {to_coords->flat<double>().data(), to_weights->flat<T>().data(),
+                             to_virial->flat<T>().data()};
     const T* const voxels = upstream.flat<T>().data();
 
     // A unit of work is an atom.
@@ -83,7 +83,8 @@ class VoxelizeCellGradOp : public OpKernel {
 
  private:
   struct Results {
-    T *coords, *weights, *virial;
+    double* coords;
+    T *weights, *virial;
   };
 
   // For lattice vectors at right angles: uses the kernel for boxes.
@@ -91,13 +92,14 @@ class VoxelizeCellGradOp : public OpKernel {
              const T* upstream, const Results& results) const {
     const int64_t columns = crystals.soft() ? spec.num_channels : 1;
     const int64_t longest = *std::max_element(spec.shape, spec.shape + 3);
-    std::vector<T> aligned, scratch(kGradientArrays * (longest + kGradientPadding));
+    std::vector<double> aligned;
+    std::vector<T> scratch(kGradientArrays * (longest + kGradientPadding));
     const Molecule<T> molecule = crystals.aligned(b, begin, end, &aligned);
     const Box box = crystals.box(b);
     const GridLayout layout = Layout<T>(spec);
     AtomWindows<T> windows;
     windows.Build(molecule, box, layout, Quantity::kDerivative);
-    T* const coords = results.coords + 3 * begin;
+    double* const coords = results.coords + 3 * begin;
     Table<T>(*level_).gradient(windows.atoms(), molecule.channels, layout, upstream, scratch.data(),
                                {coords, results.weights + columns * begin, nullptr});
     for (int64_t a = 0; a < end - begin; ++a) {

@@ -33,7 +33,7 @@ absl::Status Crystals<T>::InitLattices(const Tensor& cell, const GridSpec& spec,
     return InvalidArgument("cell must have shape [1, 3, 3] or [", batch_size, ", 3, 3], got ",
                            cell.shape().DebugString());
   }
-  const T* values = cell.flat<T>().data();
+  const double* values = cell.flat<double>().data();
   for (int64_t i = 0; i < cell.NumElements(); ++i) {
     if (std::isfinite(values[i])) continue;
     return InvalidArgument("cell must be finite: molecule ", i / 9, ", vector ", std::string(1, "abc"[i / 3 % 3]),
@@ -61,9 +61,8 @@ absl::Status Crystals<T>::InitAtoms(const Tensor& row_splits, bool always) {
     const CellGrid& cell = grid(b);
     for (int64_t a = this->begin(b); a < this->end(b); ++a) {
       if (all.channels[a] < 0) continue;
-      const double coords[3] = {all.coords[3 * a], all.coords[3 * a + 1], all.coords[3 * a + 2]};
       const double sigma = all.sigma[a * all.sigma_stride];
-      atoms_[a] = MakeCellAtom<T>(cell, coords, sigma);
+      atoms_[a] = MakeCellAtom<T>(cell, all.coords + 3 * a, sigma);
       for (double place : atoms_[a].place) {
         if (std::isfinite(place)) continue;
         return InvalidArgument("coords: ", AtomPlace(row_splits, a), " is too far away to be counted in cells");
@@ -88,12 +87,12 @@ absl::Status Crystals<T>::InitAtoms(const Tensor& row_splits, bool always) {
 }
 
 template <typename T>
-Molecule<T> Crystals<T>::aligned(int64_t b, int64_t begin, int64_t end, std::vector<T>* coords) const {
+Molecule<T> Crystals<T>::aligned(int64_t b, int64_t begin, int64_t end, std::vector<double>* coords) const {
   const Box edges = box(b);
   coords->resize(3 * (end - begin));
   for (int64_t a = begin; a < end; ++a) {
     for (int d = 0; d < 3; ++d) {
-      (*coords)[3 * (a - begin) + d] = static_cast<T>(atoms_[a].place[d] * (edges.lengths[d] / grid(b).shape[d]));
+      (*coords)[3 * (a - begin) + d] = atoms_[a].place[d] * (edges.lengths[d] / grid(b).shape[d]);
     }
   }
   Molecule<T> molecule = this->atoms(begin, end);

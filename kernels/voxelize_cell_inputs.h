@@ -29,7 +29,7 @@ class Crystals : public Molecules<T> {
   double voxels_per_atom() const { return touched_ / std::max<int64_t>(this->num_atoms(), 1); }
 
   // The atoms [begin, end) of molecule b, and its box, in the axes of its right-angled cell.
-  Molecule<T> aligned(int64_t b, int64_t begin, int64_t end, std::vector<T>* coords) const;
+  Molecule<T> aligned(int64_t b, int64_t begin, int64_t end, std::vector<double>* coords) const;
   Box box(int64_t b) const;
 
   // The weights of an atom for its channels.

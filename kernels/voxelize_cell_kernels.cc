@@ -63,7 +63,8 @@ class VoxelizeCellOp : public OpKernel {
                                    touched * kCyclesPerTouched + slab * plane * kCyclesPerVoxel);
     ForEach(ctx, crystals.batch_size() * slabs, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       Planner<T> planner;
-      std::vector<T> aligned, scratch(kCellScratch + kCellArrays * crystals.longest_column());
+      std::vector<double> aligned;
+      std::vector<T> scratch(kCellScratch + kCellArrays * crystals.longest_column());
       std::vector<double> sums;
       for (int64_t unit = begin; unit < end; ++unit) {
         const int64_t b = unit / slabs, x = unit % slabs * slab, x_end = std::min(nx, x + slab);

@@ -209,7 +209,7 @@ PG_TF_INLINE void GradientAs(const AtomList<T>& atoms, const int32_t* channels, 
   for (int64_t a = 0; a < atoms.size; ++a) {
     for (int64_t i = 0; i < share; i += 64) __builtin_prefetch(next_grid + a * share + i, 0, 2);
     const int64_t atom = atoms.atoms[a];
-    T* const coords = gradients.coords + 3 * atom;
+    double* const coords = gradients.coords + 3 * atom;
     T* const weights = gradients.weights + atoms.weight_stride * atom;
     T* const sigma = kSpread ? gradients.sigma + 3 * atom : nullptr;
     if (atom == a) {  // the first entry of the atom; the others add to it

@@ -30,12 +30,12 @@ class Molecules {
   absl::Status Init(tensorflow::OpKernelContext* ctx, int64_t num_channels) {
     const tensorflow::Tensor &coords = ctx->input(0), &channels = ctx->input(1), &weights = ctx->input(2);
     const tensorflow::Tensor &sigma = ctx->input(3), &row_splits = ctx->input(4);
-    TF_RETURN_IF_ERROR(ValidateCoords<T>(coords, channels, row_splits));
+    TF_RETURN_IF_ERROR(ValidateCoords<double>(coords, channels, row_splits));
     TF_RETURN_IF_ERROR(ValidateAtoms<T>(channels, weights, sigma, row_splits, num_channels));
     row_splits_ = row_splits.flat<int64_t>().data();
     batch_size_ = row_splits.NumElements() - 1;
     all_ = {coords.dim_size(0),
-            coords.flat<T>().data(),
+            coords.flat<double>().data(),
             channels.flat<int32_t>().data(),
             weights.flat<T>().data(),
             weights.dims() == 0   ? 0
@@ -72,14 +72,13 @@ class Molecules {
 };
 
 // The checked inputs 5 and 6: one box for all molecules, or one for each.
-template <typename T>
 class Boxes {
  public:
   absl::Status Init(tensorflow::OpKernelContext* ctx, int64_t batch_size, const bool periodic[3]) {
     const tensorflow::Tensor &origin = ctx->input(5), &lengths = ctx->input(6);
-    TF_RETURN_IF_ERROR(ValidateBox<T>(origin, lengths, batch_size));
-    origin_ = origin.flat<T>().data();
-    lengths_ = lengths.flat<T>().data();
+    TF_RETURN_IF_ERROR(ValidateBox(origin, lengths, batch_size));
+    origin_ = origin.flat<double>().data();
+    lengths_ = lengths.flat<double>().data();
     origin_stride_ = origin.dim_size(0) == 1 ? 0 : 3;
     lengths_stride_ = lengths.dim_size(0) == 1 ? 0 : 3;
     std::copy_n(periodic, 3, periodic_);
@@ -97,7 +96,7 @@ class Boxes {
   }
 
  private:
-  const T *origin_, *lengths_;
+  const double *origin_, *lengths_;
   int64_t origin_stride_, lengths_stride_;
   bool periodic_[3];
 };

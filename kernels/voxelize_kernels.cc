@@ -33,7 +33,7 @@ class VoxelizeOp : public OpKernel {
   void Compute(OpKernelContext* ctx) override {
     Molecules<T> molecules;
     OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec_.num_channels));
-    Boxes<T> boxes;
+    Boxes boxes;
     OP_REQUIRES_OK(ctx, boxes.Init(ctx, molecules.batch_size(), periodic_));
     OP_REQUIRES_OK(ctx, ValidateGridSize(spec_, molecules.batch_size(), sizeof(Out)));
     Tensor* grid = nullptr;
@@ -90,7 +90,7 @@ class VoxelizeGradOp : public OpKernel {
     OP_REQUIRES_OK(ctx, GridSpecOf(upstream, channels_last_, &spec));
     Molecules<T> molecules;
     OP_REQUIRES_OK(ctx, molecules.Init(ctx, spec.num_channels));
-    Boxes<T> boxes;
+    Boxes boxes;
     OP_REQUIRES_OK(ctx, boxes.Init(ctx, molecules.batch_size(), periodic_));
     OP_REQUIRES_OK(ctx, ValidateUpstream(upstream, molecules.batch_size()));
 
@@ -105,7 +105,7 @@ class VoxelizeGradOp : public OpKernel {
     const KernelTable<T>& kernels = Table<T>(*level_);
     const GridLayout layout = Layout<Out>(spec);
     const Out* const voxels = upstream.flat<Out>().data();
-    T* const coords = to_coords->flat<T>().data();
+    double* const coords = to_coords->flat<double>().data();
     T* const weights = to_weights->flat<T>().data();
     T* const sigma = with_sigma_ ? to_sigma->flat<T>().data() : nullptr;
     const int64_t longest = *std::max_element(spec.shape, spec.shape + 3);
@@ -127,7 +127,7 @@ class VoxelizeGradOp : public OpKernel {
                          {coords + 3 * atom, weights + columns * atom, sigma == nullptr ? nullptr : sigma + 3 * atom});
         for (int64_t a = atom; a < last; ++a) {
           for (int d = 0; d < 3; ++d) {
-            coords[3 * a + d] = static_cast<T>(coords[3 * a + d] * static_cast<double>(spec.shape[d]) / box.lengths[d]);
+            coords[3 * a + d] *= static_cast<double>(spec.shape[d]) / box.lengths[d];
           }
         }
         atom = last;

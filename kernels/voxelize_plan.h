@@ -14,7 +14,7 @@ namespace pg_tf {
 template <typename T>
 struct Molecule {
   int64_t num_atoms;
-  const T* coords;          // [num_atoms, 3]
+  const double* coords;     // [num_atoms, 3]
   const int32_t* channels;  // [num_atoms], negative: no atom
   const T* weights;         // [num_atoms, weight_stride]
   int64_t weight_stride;    // 0, 1 or (soft channels) the number of columns

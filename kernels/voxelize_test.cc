@@ -40,7 +40,9 @@ struct Problem {
     columns = soft ? layout.num_channels : 1;
     double narrowest = 1e9;
     for (int d = 0; d < 3; ++d) {
-      box.origin[d] = static_cast<float>(random->Real(-3, 3));
+      // Far from the origin, float has no digits left for a place in the box; the coordinates are double.
+      const bool away = std::is_same_v<T, float> && random->Whole(0, 3) == 0;
+      box.origin[d] = random->Real(-3, 3) * (away ? 1e5 : 1);
       box.lengths[d] = static_cast<float>(random->Real(2, 6));
       box.periodic[d] = random->Whole(0, 2) == 0;
       narrowest = std::min(narrowest, box.lengths[d] / layout.shape[d]);
@@ -54,8 +56,7 @@ struct Problem {
         const double anywhere = random->Real(-0.2 - far * box.periodic[d], 1.2 + far * box.periodic[d]),
                      extent = static_cast<double>(layout.shape[d]);
         const double on_an_edge = std::round(anywhere * extent) / extent;
-        coords.push_back(
-            static_cast<float>(box.origin[d] + box.lengths[d] * (random->Whole(0, 3) == 0 ? on_an_edge : anywhere)));
+        coords.push_back(box.origin[d] + box.lengths[d] * (random->Whole(0, 3) == 0 ? on_an_edge : anywhere));
       }
     }
     molecule = {num_atoms, coords.data(), channels.data(), weights.data(), columns, sigma.data(), 1, soft};
@@ -95,7 +96,8 @@ struct Problem {
   Box box;
   bool soft;
   int64_t columns;
-  std::vector<T> coords, weights, sigma;
+  std::vector<double> coords;
+  std::vector<T> weights, sigma;
   std::vector<int32_t> channels;
   Molecule<T> molecule;
 };
@@ -121,7 +123,8 @@ void TestGridAndGradientFollowTheFormula(const Level& level, const Problem<T>& p
   AtomWindows<T> windows;
   windows.Build(problem.molecule, problem.box, problem.layout, Quantity::kDerivative);
   Guarded<T> scratch(kGradientArrays * (*std::max_element(n, n + 3) + kGradientPadding));
-  Guarded<T> to_coords(3 * num_atoms), to_weights(columns * num_atoms), to_sigma(3 * num_atoms);
+  Guarded<double> to_coords(3 * num_atoms);
+  Guarded<T> to_weights(columns * num_atoms), to_sigma(3 * num_atoms);
   kernels.gradient(windows.atoms(), problem.channels.data(), problem.layout, upstream.data(), scratch.data(),
                    {to_coords.data(), to_weights.data(), to_sigma.data()});
 
@@ -202,8 +205,9 @@ void TestAll(const Level& level) {
 // Every finite number in half precision, read as an upstream gradient by an atom deep inside of its own voxel.
 void TestHalvesAreReadExactly(const Level& level, Storage storage) {
   constexpr int64_t kBatch = 256;
-  std::vector<float> coords(3 * kBatch, 0.5f), gradient(3 * kBatch), weights(kBatch);
-  for (int64_t a = 0; a < kBatch; ++a) coords[3 * a + 2] = static_cast<float>(a) + 0.5f;
+  std::vector<double> coords(3 * kBatch, 0.5), gradient(3 * kBatch);
+  std::vector<float> weights(kBatch);
+  for (int64_t a = 0; a < kBatch; ++a) coords[3 * a + 2] = static_cast<double>(a) + 0.5;
   const std::vector<int32_t> channels(kBatch, 0);
   const float one = 1, sigma = 0.01f;
   const GridLayout layout = {{1, 1, kBatch}, 1, false, storage};

@@ -27,12 +27,12 @@ absl::Status VoxelizeCellGradShape(InferenceContext* c) {
 }  // namespace
 
 REGISTER_OP("PgTf>VoxelizeCell")
-    .Input("coords: T")
+    .Input("coords: double")
     .Input("channels: int32")
     .Input("weights: T")
     .Input("sigma: T")
     .Input("row_splits: int64")
-    .Input("cell: T")
+    .Input("cell: double")
     .Output("grid: dtype")
     .Attr("T: {float, double}")
     .Attr("dtype: {float, double, half, bfloat16}")
@@ -52,14 +52,14 @@ The other inputs are those of PgTf>Voxelize.
 )doc");
 
 REGISTER_OP("PgTf>VoxelizeCellGrad")
-    .Input("coords: T")
+    .Input("coords: double")
     .Input("channels: int32")
     .Input("weights: T")
     .Input("sigma: T")
     .Input("row_splits: int64")
-    .Input("cell: T")
+    .Input("cell: double")
     .Input("upstream: T")
-    .Output("coords_gradient: T")
+    .Output("coords_gradient: double")
     .Output("weights_gradient: T")
     .Output("virial: T")
     .Attr("T: {float, double}")

@@ -25,13 +25,13 @@ absl::Status VoxelizeGradShape(InferenceContext* c) {
 }  // namespace
 
 REGISTER_OP("PgTf>Voxelize")
-    .Input("coords: T")
+    .Input("coords: double")
     .Input("channels: int32")
     .Input("weights: T")
     .Input("sigma: T")
     .Input("row_splits: int64")
-    .Input("origin: T")
-    .Input("lengths: T")
+    .Input("origin: double")
+    .Input("lengths: double")
     .Output("grid: dtype")
     .Attr("T: {float, double}")
     .Attr("dtype: {float, double, half, bfloat16}")
@@ -43,7 +43,8 @@ REGISTER_OP("PgTf>Voxelize")
     .Doc(R"doc(
 Integrates atoms, as normalised Gaussians, over the voxels of one grid per molecule.
 
-coords: [N, 3], the atoms of all molecules, one after another.
+coords: [N, 3], the atoms of all molecules, one after another. Coordinates and boxes are always double, because far from
+  the origin float has no digits left for where an atom is in its box.
 channels: [N]. A negative channel marks padding.
 weights: [] or [N], or [N, num_channels]: a feature vector in place of a channel.
 sigma: [] or [N], the standard deviation, in the unit of the coordinates.
@@ -55,15 +56,15 @@ grid: [B, num_channels, nx, ny, nz] or [B, nx, ny, nz, num_channels].
 )doc");
 
 REGISTER_OP("PgTf>VoxelizeGrad")
-    .Input("coords: T")
+    .Input("coords: double")
     .Input("channels: int32")
     .Input("weights: T")
     .Input("sigma: T")
     .Input("row_splits: int64")
-    .Input("origin: T")
-    .Input("lengths: T")
+    .Input("origin: double")
+    .Input("lengths: double")
     .Input("upstream: dtype")
-    .Output("coords_gradient: T")
+    .Output("coords_gradient: double")
     .Output("weights_gradient: T")
     .Output("sigma_gradient: T")
     .Attr("T: {float, double}")

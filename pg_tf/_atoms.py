@@ -156,10 +156,10 @@ class FlatAtoms:
     """The atoms of all molecules, one after another, as the ops take them.
 
     Attributes:
-      coords: `[N, 3]`, Å.
+      coords: `[N, 3]`, float64, Å.
       channels: int32 `[N]`; negative for padding.
-      weights: `[]`, one for all; `[N]`; or feature vectors `[N, num_channels]`.
-      sigma: `[]`, one for all, or `[N]`, Å.
+      weights: `[]`, one for all; `[N]`; or feature vectors `[N, num_channels]`; of the dtype of the arithmetic.
+      sigma: `[]`, one for all, or `[N]`, of the same dtype, Å.
       layout: which atoms belong to which molecule.
     """
 

@@ -40,9 +40,10 @@ class Box(NamedTuple):
 
     def _transform(self, coords: Any, transform: Any) -> Any:
         layout, flat = flat_atoms("coords", coords, 3)
-        box = batched(self, layout, flat.dtype)
+        box = batched(self, layout, tf.float64)
         rotation = None if box.rotation is None else layout.per_atom(box.rotation)
-        return layout.unflatten(transform(flat, layout.per_atom(box.origin), rotation))
+        moved = transform(tf.cast(flat, tf.float64), layout.per_atom(box.origin), rotation)
+        return layout.unflatten(tf.cast(moved, flat.dtype))
 
 
 def bounding_box(

@@ -66,11 +66,12 @@ def voxelize(
         lattice vectors of a cell, no axis of a box.
       data_format: "channels_first" `[C, nx, ny, nz]` or "channels_last" `[nx, ny, nz, C]`.
       dtype: of the grid: float32, float64, float16 or bfloat16. float64 grids are computed in float64, all others in
-        float32 and rounded once.
+        float32 and rounded once. Coordinates, boxes and cells are taken in float64 either way: given so, they may be
+        far from the origin.
       implementation: "op" is the compiled CPU kernel. "dense" is made of TensorFlow's own ops: slower on a CPU, but it
         runs under XLA and on accelerators (padded or single molecules only, under XLA), where bad values cannot raise:
         they make the grid NaN. "auto" is "dense" inside `tf.function(jit_compile=True)` and "op" elsewhere.
-      return_box: also returns the box.
+      return_box: also returns the box; one that was fitted to coordinates in float64 is float64.
 
     Returns:
       The grid, with a leading batch axis unless `coords` is a single molecule. With `return_box`, `(grid, box)`.
@@ -101,7 +102,9 @@ def voxelize(
     if return_box and cell is not None and box is None:
         raise ValueError("return_box: the grid of a cell has no box; its voxels lie along the lattice vectors")
 
-    layout, flat_coords = flat_atoms("coords", coords, 3, compute)
+    # Far from the origin float32 has no digits left for where an atom is in its box: coordinates, boxes and cells are
+    # float64 until the corner of the box is subtracted.
+    layout, flat_coords = flat_atoms("coords", coords, 3, tf.float64)
     atoms = FlatAtoms(
         flat_coords,
         flat_channels(channels, layout, flat_coords),
@@ -109,7 +112,7 @@ def voxelize(
         flat_or_one("sigma", sigma, layout, compute),
         layout,
     )
-    lattice = None if cell is None else cells.batched(cell, layout, compute)
+    lattice = None if cell is None else cells.batched(cell, layout, tf.float64)
     if lattice is not None and box is None:
         if use_op:
             return layout.batch(voxelize_cell_op.by_op(atoms, lattice, **attributes))
@@ -121,11 +124,14 @@ def voxelize(
     if callable(box):
         box = box(coords, channels=None if channels is None else layout.unflatten(atoms.channels))
     if box is None:
-        used = boxes.fit(atoms.coords, atoms.channels, layout, margin=2.0, cubic=True, rotation=None, use_op=use_op)
-        if return_box:
-            box = boxes.Box(layout.batch(used.origin), layout.batch(used.lengths))
+        # In the caller's precision, so that the box that is returned is the one that was used.
+        narrow = getattr(coords, "dtype", None) not in (None, tf.float64)
+        fitted = tf.cast(atoms.coords, compute) if narrow else atoms.coords
+        box = boxes.fit(fitted, atoms.channels, layout, margin=2.0, cubic=True, rotation=None, use_op=use_op)
+        used = boxes.Box(tf.cast(box.origin, tf.float64), tf.cast(box.lengths, tf.float64))
+        box = boxes.Box(layout.batch(box.origin), layout.batch(box.lengths))
     else:
-        used = boxes.batched(box, layout, compute)
+        used = boxes.batched(box, layout, tf.float64)
     if lattice is not None and any(attributes["periodic"]):
         if _arguments.under_xla():
             raise ValueError(

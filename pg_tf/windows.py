@@ -38,7 +38,7 @@ def seen_through(box: Box, atoms: FlatAtoms, cell: tf.Tensor, periodic: Sequence
     if sigma.shape.rank == 0:
         sigma = tf.fill(tf.shape(atoms.channels), sigma)
     if all(periodic):  # from this width on the grid is even; wider atoms would only need more images for the same grid
-        even = tf.minimum(sigma, layout.per_atom(_widest(cell, reach)))
+        even = tf.minimum(sigma, tf.cast(layout.per_atom(_widest(cell, reach)), sigma.dtype))
         sigma = tf.where(tf.math.is_finite(sigma), even, sigma)
     coords, image_of, row_splits = _images(dataclasses.replace(atoms, sigma=sigma), cell, periodic, box, reach)
     return FlatAtoms(
@@ -69,7 +69,7 @@ def _images(
     lattice, to_units = layout.per_atom(cell), layout.per_atom(cells.inverse(cell))
     axes = tf.eye(3, batch_shape=[1], dtype=coords.dtype) if box.rotation is None else box.rotation
     axes, lengths, origin = layout.per_atom(axes), layout.per_atom(box.lengths), layout.per_atom(box.origin)
-    margin = reach * sigma
+    margin = reach * tf.cast(sigma, coords.dtype)
     # If the op would refuse a value, every atom is handed on once and where it is, so that the op finds and names it.
     present = atoms.channels >= 0
     finite = tf.reduce_all(tf.math.is_finite(coords), axis=1) & tf.math.is_finite(sigma) & (sigma > 0)

@@ -55,7 +55,7 @@ class Crystal(Atoms):
     num_channels: int
     periodic: tuple[bool, bool, bool] = (True, True, True)
 
-    FLOATS = ("coords", "weights", "sigma", "cell")
+    FLOATS = ("weights", "sigma")
 
     def options(self) -> dict[str, Any]:
         """What pg_tf.voxelize takes besides coords and channels."""

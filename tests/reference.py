@@ -35,7 +35,7 @@ class Case(Atoms):
     num_channels: int
     periodic: tuple[bool, bool, bool] = (False, False, False)
 
-    FLOATS = ("coords", "weights", "sigma", "origin", "lengths")
+    FLOATS = ("weights", "sigma")
 
     def options(self) -> dict[str, Any]:
         """What pg_tf.voxelize takes besides coords and channels."""

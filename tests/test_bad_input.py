@@ -46,13 +46,10 @@ VALUES = [
             ("molecule 1, atom 1, axis y", RAGGED.with_flat_values(changed(RAGGED.flat_values, 5, 1, value))),
         )
     ),
-    # Beyond float32.
-    (BAD_VALUE, ("coords", "molecule 0, atom 1, axis x", "inf"), {"coords": changed(COORDS, 0, 1, 0, 1e39)}),
-    (BAD_VALUE, ("coords", "molecule 0, atom 1, axis x", "-inf"), {"coords": changed(COORDS, 0, 1, 0, -1e300)}),
     # No digits left for the margin of a fitted box.
     *(
         (BAD_VALUE, ("coords", 2, "molecule 1", f"{v:g} along z"), {"coords": changed(COORDS, 1, 0, 2, v), "box": None})
-        for v in (1e8, 1e30, 3e38)
+        for v in (1e17, 1e30, 3e38)
     ),
     *((BAD_VALUE, ("sigma", text), {"sigma": v}) for v, text in ((0.0, 0), (-1.0, -1), (NAN, NAN), (INF, INF))),
     *(

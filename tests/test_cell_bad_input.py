@@ -104,7 +104,7 @@ def test_a_window_into_a_crystal_of_wide_atoms_is_even(sigma: float) -> None:
 
 
 ATOMS = {name: value for name, value in IN_BOXES.items() if name not in ("origin", "lengths")}
-ATOMS["cell"] = np.stack([CELL, CELL]).astype(np.float32)
+ATOMS["cell"] = np.stack([CELL, CELL]).astype(np.float64)
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,13 @@ CLOSED = (True, True, True)
 
 
 def tensors(case: Case, dtype: str = "float64") -> dict[str, tf.Tensor]:
-    return {name: tf.constant(getattr(case, name), dtype) for name in NAMES}
+    """Coordinates and boxes are taken in float64 whatever the grid is."""
+    return {name: tf.constant(getattr(case, name), dtype if name in case.FLOATS else "float64") for name in NAMES}
 
 
 def grid_of(case: Case, values: dict[str, tf.Tensor], **options: object) -> tf.Tensor:
     given = {name: values[name] for name in ("coords", "weights", "sigma")}
-    given |= {"box": (values["origin"], values["lengths"]), "dtype": values["coords"].dtype}
+    given |= {"box": (values["origin"], values["lengths"]), "dtype": values["weights"].dtype}
     return pg_tf.voxelize(channels=case.channels, **{**case.options(), **given, **options})
 
 

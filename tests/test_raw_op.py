@@ -12,13 +12,13 @@ from pg_tf import _library
 ops = _library.load()
 
 ATOMS: dict[str, Any] = {
-    "coords": np.arange(15, dtype=np.float32).reshape(5, 3) / 4,
+    "coords": np.arange(15, dtype=np.float64).reshape(5, 3) / 4,
     "channels": np.array([0, 1, -1, 0, 1], np.int32),
     "weights": np.ones(5, np.float32),
     "sigma": np.full(5, 0.5, np.float32),
     "row_splits": np.array([0, 3, 5], np.int64),
-    "origin": np.zeros((2, 3), np.float32),
-    "lengths": np.full((2, 3), 4, np.float32),
+    "origin": np.zeros((2, 3)),
+    "lengths": np.full((2, 3), 4.0),
 }
 GRID = {"num_channels": 2, "grid_shape": [4, 5, 6], "data_format": "channels_first", "dtype": tf.float32}
 BOUNDING_BOX = {**{name: ATOMS[name] for name in ("coords", "channels", "row_splits")}, "margin": 2.0, "cubic": True}
@@ -95,6 +95,7 @@ IDS = [f"{number} {name}: {' '.join(map(str, says))}" for number, (name, _, says
 
 @pytest.mark.parametrize(("name", "value", "says"), BAD_ATOMS, ids=IDS)
 def test_bad_atoms_are_refused(name: str, value: Any, says: tuple[Any, ...]) -> None:
+    value = np.asarray(value).astype(ATOMS[name].dtype)
     inputs = {key: tf.constant(value if key == name else good) for key, good in ATOMS.items()}
     unknown = {key: tf.TensorSpec(None, tensor.dtype) for key, tensor in inputs.items()}
     for op in (voxelize, gradient):
@@ -106,7 +107,7 @@ def test_bad_atoms_are_refused(name: str, value: Any, says: tuple[Any, ...]) -> 
 
 
 def test_bad_atoms_are_refused_by_shape_functions_that_know_the_shapes() -> None:
-    for name, value in (("coords", ones(5, 2)), ("channels", np.zeros(4, np.int32)), ("sigma", ones(5, 1))):
+    for name, value in (("coords", np.ones((5, 2))), ("channels", np.zeros(4, np.int32)), ("sigma", ones(5, 1))):
         for op in (voxelize, gradient):
             with pytest.raises(ValueError, match=r"must be|rank"):
                 tf.function(op, autograph=False).get_concrete_function(**{name: value})
@@ -173,7 +174,7 @@ def test_channels_of_soft_atoms_are_no_index(num_channels: int, data_format: str
 
 
 def test_dtypes_that_do_not_go_together_are_refused() -> None:
-    for changes in ({"dtype": tf.float64}, {"dtype": tf.int32}, {"coords": ATOMS["coords"].astype(np.float64)}):
+    for changes in ({"dtype": tf.float64}, {"dtype": tf.int32}, {"weights": ATOMS["weights"].astype(np.float64)}):
         with pytest.raises((BAD_VALUE, tf.errors.NotFoundError, TypeError, ValueError)):
             voxelize(**changes)
 

@@ -19,8 +19,8 @@ def by_op(atoms: FlatAtoms, origin: tf.Tensor, lengths: tf.Tensor, **attributes:
 
     Args:
       atoms: of all molecules.
-      origin: `[1 or B, 3]`, Å.
-      lengths: `[1 or B, 3]`, Å.
+      origin: `[1 or B, 3]`, float64, Å.
+      lengths: `[1 or B, 3]`, float64, Å.
       **attributes: of PgTf>Voxelize: num_channels, grid_shape, data_format, periodic, dtype.
     """
     row_splits = atoms.layout.row_splits
@@ -95,7 +95,7 @@ def _box_gradient(op: tf.Operation, to_coords: tf.Tensor, to_log_sigma: tf.Tenso
     layout = AtomLayout.of_splits(row_splits)
     relative = tf.where((channels >= 0)[:, tf.newaxis], coords - layout.per_atom(origin), 0)
     to_origin = -layout.total(to_coords)
-    to_lengths = -layout.total(relative * to_coords + to_log_sigma) / lengths
+    to_lengths = -layout.total(relative * to_coords + tf.cast(to_log_sigma, coords.dtype)) / lengths
     return summed_like(to_origin, origin), summed_like(to_lengths, lengths)
 
 
@@ -107,12 +107,12 @@ def _second_gradient(op: tf.Operation, *to_outputs: tf.Tensor) -> list[tf.Tensor
 
     def first_gradient() -> list[tf.Tensor]:
         weight, width = _second_order.for_each_atom(weights, channels), _second_order.sigma_of_atoms(sigma, channels)
-        log_scale = tf.zeros_like(coords)
+        log_scale = tf.zeros_like(coords, dtype=weights.dtype)
         with tf.GradientTape() as tape:
             tape.watch([coords, weight, log_scale])
             atoms = FlatAtoms(coords, channels, weight, width[:, tf.newaxis] * tf.exp(log_scale), layout)
-            grid = by_dense(atoms, origin, lengths, **_second_order.grid_of(op), dtype=coords.dtype)
-            value = tf.reduce_sum(grid * tf.cast(upstream, coords.dtype))
+            grid = by_dense(atoms, origin, lengths, **_second_order.grid_of(op), dtype=weights.dtype)
+            value = tf.reduce_sum(grid * tf.cast(upstream, weights.dtype))
         return tape.gradient(value, [coords, weight, log_scale][: 3 if op.get_attr("with_sigma") else 2])
 
     inputs = [coords, weights, sigma, origin, lengths, upstream]

@@ -22,7 +22,7 @@ def by_op(atoms: FlatAtoms, cell: tf.Tensor, **attributes: Any) -> tf.Tensor:
 
     Args:
       atoms: of all structures.
-      cell: `[1 or B, 3, 3]`, rows are lattice vectors, Å.
+      cell: `[1 or B, 3, 3]`, float64, rows are lattice vectors, Å.
       **attributes: of PgTf>VoxelizeCell: num_channels, grid_shape, data_format, periodic, dtype.
     """
     return _ops.pg_tf_voxelize_cell(
@@ -66,7 +66,7 @@ def by_dense(
 @tf.RegisterGradient("PgTf>VoxelizeCell")
 def _gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor | None]:
     weights = op.inputs[2]
-    upstream = tf.cast(upstream, op.inputs[0].dtype)
+    upstream = tf.cast(upstream, weights.dtype)
     # In eager mode TensorFlow tells which inputs nobody asks for; in a graph, what nobody asks for is pruned.
     skipped = getattr(op, "skip_input_indices", None) or ()
 
@@ -107,7 +107,8 @@ def _from_virial(op: tf.Operation, to_coords: tf.Tensor, virial: tf.Tensor) -> t
     else:
         to_sigma = to_log_sigma / tf.where(present, sigma, 1)
     position = tf.where(present[:, tf.newaxis], coords, 0)
-    at_fixed_coords = tf.gather(virial, _FULL, axis=1) - position[:, :, tf.newaxis] * to_coords[:, tf.newaxis]
+    strained = tf.cast(tf.gather(virial, _FULL, axis=1), coords.dtype)
+    at_fixed_coords = strained - position[:, :, tf.newaxis] * to_coords[:, tf.newaxis]
     of_molecule = AtomLayout.of_splits(row_splits).total(at_fixed_coords)
     return to_sigma, summed_like(tf.linalg.matmul(cells.inverse(cell), of_molecule, transpose_a=True), cell)
 
@@ -120,11 +121,11 @@ def _second_gradient(op: tf.Operation, *to_outputs: tf.Tensor) -> list[tf.Tensor
 
     def first_gradient() -> list[tf.Tensor]:
         weight, width = _second_order.for_each_atom(weights, channels), _second_order.sigma_of_atoms(sigma, channels)
-        strain = tf.zeros([tf.shape(channels)[0], 6], coords.dtype)
+        strain = tf.zeros([tf.shape(channels)[0], 6], weights.dtype)
         with tf.GradientTape() as tape:
             tape.watch([coords, weight, strain])
             atoms = FlatAtoms(coords, channels, weight, width, layout)
-            grid = by_dense(atoms, cell, **_second_order.grid_of(op), dtype=coords.dtype, strain=strain)
+            grid = by_dense(atoms, cell, **_second_order.grid_of(op), dtype=weights.dtype, strain=strain)
             value = tf.reduce_sum(grid * upstream)
         return tape.gradient(value, [coords, weight, strain][: 3 if op.get_attr("with_virial") else 2])
 

@@ -39,7 +39,7 @@ def sound_atoms(atoms: FlatAtoms, num_channels: int) -> tuple[tf.Tensor, tf.Tens
     if weights.shape.rank == 2:
         features, known = weights, tf.ones_like(present)
     else:
-        features = tf.one_hot(channels, num_channels, dtype=coords.dtype) * tf.reshape(weights, [-1, 1])
+        features = tf.one_hot(channels, num_channels, dtype=weights.dtype) * tf.reshape(weights, [-1, 1])
         known = channels < num_channels
     features = atoms_only(features, 0, tf.math.is_finite(features) & known[:, tf.newaxis])
     coords = atoms_only(coords, 0, tf.math.is_finite(coords))
@@ -116,13 +116,16 @@ def voxelize(
       periodic: the axes along which the box repeats.
 
     Returns:
-      `[B, C, nx, ny, nz]` or `[B, nx, ny, nz, C]` of the dtype of `coords`.
+      `[B, C, nx, ny, nz]` or `[B, nx, ny, nz, C]` of the dtype of `features`.
     """
     if sigma.shape.rank == 2:
         sigma = tf.repeat(sigma[..., tf.newaxis], 3, axis=-1)
     x, y, z = (
-        axis_factors(coords[..., d], sigma[..., d], origin[:, d], lengths[:, d], grid_shape[d], periodic[d])
-        for d in range(3)
+        tf.cast(factor, features.dtype)
+        for factor in (
+            axis_factors(coords[..., d], sigma[..., d], origin[:, d], lengths[:, d], grid_shape[d], periodic[d])
+            for d in range(3)
+        )
     )
     # Two matrix products per molecule instead of one sum over four operands.
     left = "bacx" if data_format == "channels_first" else "baxc"

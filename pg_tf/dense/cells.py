@@ -61,10 +61,10 @@ def voxelize(
       orders: the largest h, k and l to sum, where shapes have to be known before values are; None for all that count.
 
     Returns:
-      `[B, C, nx, ny, nz]` or `[B, nx, ny, nz, C]` of the dtype of `coords`; NaN where a cell has no volume or `orders`
-      are not enough.
+      `[B, C, nx, ny, nz]` or `[B, nx, ny, nz, C]` of the dtype of `features`; NaN where a cell has no volume or
+      `orders` are not enough.
     """
-    result = coords.dtype
+    result = features.dtype
     reach = REACH[result]
     coords, features, sigma, cell = (tf.cast(values, tf.float64) for values in (coords, features, sigma, cell))
     units = cells.inverse(cell)

@@ -42,7 +42,8 @@ class Voxelize(keras.layers.Layer):
         CPU kernel. With it, and with ragged inputs, Keras compiles no model (`supports_jit` is False).
       return_box: also returns the boxes.
       **layer_options: arguments of every Keras layer. `dtype`: float64 computes in float64; the grids have its compute
-        dtype, such as float16 under "mixed_float16"; arithmetic and weights are float32 at least.
+        dtype, such as float16 under "mixed_float16"; arithmetic and weights are float32 at least. Coordinates, boxes
+        and cells in float64 are taken as they are.
 
     Input shape:
       Points `[B, A, 4]` with the columns channel, x, y, z, channel -1 padding, or ragged `[B, (A), 4]`; or a dict with
@@ -54,7 +55,8 @@ class Voxelize(keras.layers.Layer):
 
     Output shape:
       `[B, nx, ny, nz, num_channels]` (channels_first: `[B, num_channels, nx, ny, nz]`). With `return_box` a pair of it
-      and `(origin, lengths)`, `[B, 3]` each, Å, in float32 or float64, and a rotation `[B, 3, 3]` where one was given.
+      and `(origin, lengths)`, `[B, 3]` each, Å, in float64 where the coordinates are, and a rotation `[B, 3, 3]` where
+      one was given.
 
     Raises:
       ValueError: if an option does not fit.
@@ -141,8 +143,8 @@ class Voxelize(keras.layers.Layer):
         if not self.return_box:
             return result
         grid, used = result
-        compute = _options.at_least_float32(self.compute_dtype)
-        parts = [as_tensor("box", part, compute) for part in used if part is not None]
+        dtype = self._box_dtype(inputs)
+        parts = [as_tensor("box", part, dtype) for part in used if part is not None]
         if grid.shape.rank == 5:
             parts = [
                 tf.broadcast_to(part, [tf.shape(grid)[0], *inner])
@@ -201,8 +203,14 @@ class Voxelize(keras.layers.Layer):
         return layout.unflatten(tf.gather(tf.cast(sigma, flat.dtype), channel))
 
     def _centered_box(self, atoms: Mapping[str, Any]) -> Any:
-        coords = as_tensor("coords", atoms["coords"], _options.at_least_float32(self.compute_dtype))
+        coords = as_tensor("coords", atoms["coords"], self._box_dtype(atoms))
         return centered_box(coords, self.lengths, channels=atoms.get("channels"), implementation=self.implementation)
+
+    def _box_dtype(self, inputs: Any) -> tf.DType:
+        """float64 for coordinates in float64: far from the origin they need it, and so do their boxes."""
+        coords = inputs["coords"] if isinstance(inputs, Mapping) else inputs
+        given = tf.as_dtype(getattr(coords, "dtype", tf.float32))
+        return tf.float64 if given == tf.float64 else _options.at_least_float32(self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         atoms = tuple(input_shape["coords"] if isinstance(input_shape, Mapping) else input_shape)
@@ -226,7 +234,7 @@ class Voxelize(keras.layers.Layer):
         shape = self.compute_output_shape(_options.shapes(inputs))
         if not self.return_box:
             return keras.KerasTensor(shape, self.compute_dtype)
-        dtype = _options.at_least_float32(self.compute_dtype).name
+        dtype = self._box_dtype(inputs).name
         return keras.KerasTensor(shape[0], self.compute_dtype), tuple(keras.KerasTensor(s, dtype) for s in shape[1])
 
     def get_config(self) -> dict[str, Any]:
