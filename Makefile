@@ -18,7 +18,7 @@ help: ## this list
 
 setup: $(OP) ## all that the other targets need: packages, .venv, the compiled op
 
-demo: setup ## train a 3D-ResNet on molecules, turn a grid back into atoms, write a report (ARGS="--help" for options)
+demo: setup ## train a network on molecules, turn a grid back into atoms, write a report (ARGS="--help" for options)
 	@.venv/bin/pg-tf demo $(ARGS)
 
 bench: setup .venv/.bench ## speed beside baselines: tables and charts in runs/bench (ARGS="--quick", --install-baselines, --help)

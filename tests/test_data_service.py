@@ -152,8 +152,18 @@ def test_half_precision_grids_arrive_as_such(service: Service, molecules: Molecu
 def test_pg_tf_train_learns_from_grids_of_the_workers(service: Service, tmp_path: Path) -> None:
     write_sdf(tmp_path / "molecules.sdf", load_sample("validation")[:60])
     options = (
-        *("train", "--recipe", "small", "--data", tmp_path / "molecules.sdf", "--label", "gap"),
-        *("--width", 2, "--grid-size", 16, "--batch-size", 16, "--epochs", 2),
+        *(
+            "train",
+            "--recipe",
+            "small",
+            "--model",
+            "resnet3d10",
+            "--data",
+            tmp_path / "molecules.sdf",
+            "--label",
+            "gap",
+        ),
+        *("--network", "width=2", "--grid-size", 16, "--batch-size", 16, "--epochs", 2),
         *("--output", tmp_path / "run", "--data-service", service.address),
     )
     result = CliRunner().invoke(app, [*map(str, options)])

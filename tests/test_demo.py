@@ -16,7 +16,7 @@ def run(*arguments):
 def test_demo_runs_on_a_users_sdf_file(tmp_path):
     write_sdf(tmp_path / "mine.sdf", load_sample("validation")[:60])
     result = run(
-        *("--data", tmp_path / "mine.sdf", "--label", "gap", "--epochs", 1, "--width", 2, "--grid-size", 16),
+        *("--data", tmp_path / "mine.sdf", "--label", "gap", "--epochs", 1),
         *("--output", tmp_path / "out"),
     )
     assert result.exit_code == 0, result.output
@@ -24,6 +24,7 @@ def test_demo_runs_on_a_users_sdf_file(tmp_path):
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;" in page
     assert "6 of 6 molecules recovered" in page
+    assert "kernel ridge on distances" in page
     assert (tmp_path / "out" / "run" / "best.keras").stat().st_size > 0
 
 

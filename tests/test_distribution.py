@@ -124,8 +124,8 @@ def test_weights_agree_with_one_device_when_trained_on_two_devices_and_on_two_ma
 def test_pg_tf_train_writes_one_run_and_agrees_on_it_across_machines(tmp_path: Path) -> None:
     write_sdf(tmp_path / "molecules.sdf", load_sample("validation")[:60])
     command = (
-        *(*PG_TF, "train", "--recipe", "small", "--data", "molecules.sdf", "--label", "gap"),
-        *("--width", "2", "--grid-size", "16", "--batch-size", "16", "--epochs", "1"),
+        *(*PG_TF, "train", "--recipe", "small", "--model", "resnet3d10", "--data", "molecules.sdf", "--label", "gap"),
+        *("--network", "width=2", "--grid-size", "16", "--batch-size", "16", "--epochs", "1"),
         *("--output", "run", "--strategy", "multi-worker"),
     )
     ports = free_ports(2)

@@ -13,7 +13,7 @@ from studies.rows import BASE, ROWS, Baseline, Trained
 
 NOWHERE = Path("no such folder")
 
-TINY = BASE.replace(source="sample", num_train=64, grid_size=8, box=12.0, width=4, epochs=2, batch_size=32)
+TINY = BASE.replace(source="sample", num_train=64, grid_size=8, box=12.0, network={"width": 4}, epochs=2, batch_size=32)
 
 
 def test_power_law_recovers_its_parameters() -> None:

@@ -22,13 +22,17 @@ from pg_tf.commands.train import config_of
 from pg_tf.datasets import load_sample
 from pg_tf.datasets.prepare import prepare
 from pg_tf.datasets.readers import npz
-from pg_tf.training import PAPER, SMALL, Config, evaluation
+from pg_tf.training import PAPER, SMALL, Config, evaluation, pipeline
 from pg_tf.training.build import learning_rate
 from pg_tf.training.pipeline import batches, training_batches
 
 pytestmark = pytest.mark.slow
 
-TINY = ("--width", 2, "--grid-size", 16, "--batch-size", 16, "--epochs", 2)
+# The recipe "small" with a network that is traced in little time, and that XLA need not compile.
+TINY = (
+    *("--model", "resnet3d10", "--network", "width=2", "--grid-size", 16, "--voxel", "none", "--no-jit-compile"),
+    *("--batch-size", 16, "--epochs", 2),
+)
 
 
 def pg_tf(*arguments):
@@ -89,7 +93,7 @@ def test_paper_recipe_is_the_papers():
     assert Config() == PAPER
     assert PAPER.element_channels().num_channels == 1
     assert (PAPER.grid_size, PAPER.sigma, PAPER.box) == (32, 0.4, None)
-    assert (PAPER.depth, PAPER.width, PAPER.network) == (10, 64, {})
+    assert (PAPER.model, PAPER.network) == ("resnet3d10", {})
     assert (PAPER.optimizer, PAPER.loss, PAPER.batch_size, PAPER.epochs) == ("rmsprop", "mse", 256, 400)
     assert PAPER.splits == "0.9,0.05,0.05"
     schedule = learning_rate(PAPER, steps_per_epoch=10)
@@ -109,7 +113,9 @@ def test_cosine_schedule_rises_then_falls_to_zero():
 
 
 def test_config_survives_its_file(tmp_path):
-    config = dataclasses.replace(SMALL, box=10.5, channels=("C", "N+O"), network={"stem_kernel": 3}, patience=4)
+    config = dataclasses.replace(
+        SMALL, voxel=None, grid_size=9, box=10.5, channels=("C", "N+O"), network={"blocks": 3}, patience=4
+    )
     (tmp_path / "config.json").write_text(config.to_json())
     assert Config.load(tmp_path / "config.json") == config
 
@@ -123,12 +129,15 @@ def test_config_survives_its_file(tmp_path):
         ({"splits": "most"}, 'splits: must be "official" or fractions'),
         ({"loss": "hinge"}, "loss: must be 'mse', 'mae' or 'huber', got 'hinge'"),
         ({"channels": ("C", "Xx")}, "'Xx' is not an element symbol"),
-        ({"network": {"width": 3}}, "network: 'width' follows from the other settings"),
+        ({"network": {"outputs": 3}}, "network: 'outputs' follows from the other settings"),
         ({"max_minutes": 1.0}, "max_minutes: anneals the cosine schedule only"),
         ({"rotation": "no"}, "rotation: must be a valid boolean, got 'no'"),
         ({"epochs": 1.5}, "epochs: must be a valid integer, got 1.5"),
         ({"sigma": None}, "sigma: must be a valid number, got None"),
         ({"box": True}, "box: must be a valid number or none, got True"),
+        ({"model": "resnet3d11"}, "model: must be one of invariant3d, .* or module:function, got 'resnet3d11'"),
+        ({"grid_size": None}, "grid_size: only with --voxel can it follow"),
+        ({"box": 9.0, "voxel": 1.0}, "voxel: with voxels of 1.0 Å the box follows"),
         ({"depht": 18}, "depht: there is no such setting; there are data, label"),
         ({"channels": "CN"}, "channels: must be a valid tuple, got 'CN'"),
     ],
@@ -141,13 +150,62 @@ def test_settings_out_of_range_are_refused(change, text):
 
 def test_config_file_changes_a_recipe_and_options_change_both(tmp_path):
     path = tmp_path / "mine.json"
-    path.write_text('{"splits": [0.8, 0.1, 0.1], "epochs": 3, "width": 4}')
-    config = config_of("small", path, {"width": 8})
-    assert config == dataclasses.replace(SMALL, splits="0.8,0.1,0.1", epochs=3, width=8)
+    path.write_text('{"splits": [0.8, 0.1, 0.1], "epochs": 3, "sigma": 0.6}')
+    config = config_of("small", path, {"sigma": 0.7, "network": ["heads=0"]})
+    network = {**SMALL.network, "heads": 0}
+    assert config == dataclasses.replace(SMALL, splits="0.8,0.1,0.1", epochs=3, sigma=0.7, network=network)
+
+
+def test_another_model_begins_without_the_arguments_of_the_first(tmp_path):
+    assert config_of("small", None, {"model": "resnet3d18"}).network == {}
+    assert config_of("small", None, {"model": "resnet3d18", "network": ["width=8"]}).network == {"width": 8}
+    (tmp_path / "mine.json").write_text('{"model": "mine:network", "network": {"layers": 3}}')
+    assert config_of("small", tmp_path / "mine.json", {"network": ["width=8"]}).network == {"layers": 3, "width": 8}
+
+
+@pytest.mark.parametrize("base", [PAPER, SMALL])
+def test_configs_that_name_no_model_are_of_3d_resnets(base, tmp_path):
+    (tmp_path / "config.json").write_text('{"depth": 18, "width": 16, "network": {"stem_kernel": 5}}')
+    config = Config.load(tmp_path / "config.json", base)
+    assert (config.model, config.network) == ("resnet3d18", {"width": 16, "stem_kernel": 5})
+    assert Config.from_dict({"depth": 10, "width": 64}) == PAPER
+
+
+def test_grid_follows_from_the_training_molecules():
+    molecules = load_sample("validation")
+    config = pipeline.with_grid_size(dataclasses.replace(SMALL, voxel=0.5, margin=1.0), molecules)
+    assert config.edge - 0.5 < molecules.diameters().max() + 2 <= config.edge
+    assert pipeline.with_grid_size(config, molecules[:1]) == config
+
+
+def test_a_users_own_network_is_found_by_its_name(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import keras\n"
+        "@keras.saving.register_keras_serializable('mine')\n"
+        "class Double(keras.layers.Layer):\n"
+        "    def call(self, x):\n"
+        "        return 2 * x\n"
+        "def network(input_shape, units=3):\n"
+        "    grid = keras.Input(input_shape)\n"
+        "    x = keras.layers.Dense(units)(keras.layers.Flatten()(grid))\n"
+        "    return keras.Model(grid, Double()(keras.layers.Dense(1)(x)), name='mine')\n"
+        "def two(input_shape):\n"
+        "    grid = keras.Input(input_shape)\n"
+        "    return keras.Model(grid, keras.layers.Dense(2)(keras.layers.Flatten()(grid)))\n"
+    )
+    settings = ("--recipe", "small", "--data", data, "--label", "gap", "--no-jit-compile", "--epochs", 1)
+    named = (*settings, "--grid-size", 8, "--overwrite", "--output", tmp_path / "run", "--model")
+    assert "mine: " in output_of("train", *named, "mine:network", "--network", "units=5")
+    assert "mine on grids" in output_of("evaluate", "--model", tmp_path / "run")
+    one_line(pg_tf("train", *named, "mine:network", "--network", "unit=5"), "network:", "unit")
+    one_line(pg_tf("train", *named, "mine:none"), "model: there is no none in a module mine")
+    one_line(pg_tf("train", *named, "nowhere:network"), "model: there is no network in a module nowhere")
+    one_line(pg_tf("train", *named, "mine:two"), "model: mine:two must return", "(None, 1), got (None, 2)")
 
 
 def test_training_stream_goes_on_with_the_same_grids():
-    config = dataclasses.replace(SMALL, grid_size=16, batch_size=8, rotation=True, translation=0.4)
+    config = dataclasses.replace(SMALL, grid_size=16, batch_size=8)
     source = load_sample("validation")[:20]
     whole = list(training_batches(source, config).take(8))
     rest = list(training_batches(source, config, start=4).take(4))
@@ -159,7 +217,9 @@ def test_training_stream_goes_on_with_the_same_grids():
 
 def test_translation_moves_atoms_in_their_box():
     molecule = load_sample("validation")[:1]
-    moved = dataclasses.replace(SMALL, grid_size=16, batch_size=1, rotation=False, translation=0.5, channels=())
+    moved = dataclasses.replace(
+        SMALL, grid_size=16, voxel=None, margin=3.0, batch_size=1, rotation=False, translation=0.5, channels=()
+    )
     still = next(iter(batches(molecule, moved)))[0]
     grids = tf.concat([grid for grid, _ in training_batches(molecule, moved).take(20)], axis=0)
     np.testing.assert_allclose(tf.reduce_sum(grids, [1, 2, 3, 4]), tf.reduce_sum(still), rtol=1e-4)
@@ -187,9 +247,9 @@ def test_finished_run_says_so_and_stays_as_it_is(run):
 
 
 def test_other_settings_in_the_same_folder_are_refused_by_name(run):
-    result = train_again(run, "--sigma", 0.5)
-    one_line(result, "sigma is 0.4 there and 0.5 here")
-    assert "width" not in result.output
+    result = train_again(run, "--sigma", 0.6)
+    one_line(result, "sigma is 0.5 there and 0.6 here")
+    assert "model" not in result.output
 
 
 def test_a_run_that_failed_before_its_first_checkpoint_bars_nothing(data, tmp_path):
@@ -247,8 +307,8 @@ def test_official_split_without_a_test_part_is_enough(tmp_path):
     for shard, name in zip(manifest["shards"], ("train", "train", "train", "valid"), strict=True):
         shard["split"] = name
     (tmp_path / "shards" / "manifest.json").write_text(json.dumps(manifest))
-    settings = {"data": str(tmp_path / "shards"), "splits": "official", "width": 2, "grid_size": 16, "epochs": 1}
-    config = Config.from_dict({**settings, "batch_size": 16})
+    settings = {"data": str(tmp_path / "shards"), "splits": "official", "network": {"width": 2}, "grid_size": 16}
+    config = Config.from_dict({**settings, "batch_size": 16, "epochs": 1})
     finished = training.train(config, tmp_path / "run", write=lambda line: None)
     evaluation = training.evaluate(finished)
     assert evaluation.molecules == {"validation": 10}
@@ -258,7 +318,7 @@ def test_official_split_without_a_test_part_is_enough(tmp_path):
 
 def test_molecules_larger_than_the_box_are_counted(data, tmp_path):
     settings = ("--data", data, "--label", "gap", "--output", tmp_path, "--box", 5.0, *TINY, "--epochs", 1)
-    warning = r"\d+ of the 54 training molecules are larger than the box of 5\.0 Å"
+    warning = r"\d+ of the 54 training molecules are larger than the box of 5 Å"
     assert re.search(warning, output_of("train", *settings))
 
 
@@ -394,8 +454,8 @@ def test_a_model_of_another_run_is_refused_by_what_differs(run, copy, data, tmp_
     moved = json.dumps({**json.loads(config), "data": str(shutil.copy(data, tmp_path / "moved.sdf"))})
     (copy / "config.json").write_text(moved)
     assert pg_tf("evaluate", "--model", copy).exit_code == 0
-    (copy / "config.json").write_text(config.replace('"sigma": 0.4', '"sigma": 0.5'))
-    texts = ("best.keras and config.json are of two runs: sigma is 0.4 in the one and 0.5 in the other",)
+    (copy / "config.json").write_text(config.replace('"sigma": 0.5', '"sigma": 0.6'))
+    texts = ("best.keras and config.json are of two runs: sigma is 0.5 in the one and 0.6 in the other",)
     one_line(pg_tf("predict", data, "--model", copy, "--output", tmp_path / "out.csv"), *texts)
     keras.saving.load_model(run / "best.keras").save(copy / "best.keras")  # says nothing of a run
     assert pg_tf("predict", data, "--model", copy, "--output", tmp_path / "out.csv").exit_code == 0
@@ -449,7 +509,7 @@ def test_unusable_data_and_folders_are_one_clear_line(data, tmp_path):
     one_line(blocks, "blocks must be whole numbers", "blocks=3")
     one_line(train("--data", "sample", "--label", "charm"), "the sample has the label 'gap', not 'charm'")
     one_line(train("--data", "sample", "--seed", 2**32), "seed: must be at most 4294967295, got 4294967296")
-    one_line(train("--recipe", "large"), "--recipe: must be one of paper, small, isotropic")
+    one_line(train("--recipe", "large"), "--recipe: must be one of paper, small, quick")
     (tmp_path / "file").touch()
     one_line(train("--output", tmp_path / "file"), str(tmp_path / "file"))
     write_sdf(tmp_path / "few.sdf", load_sample("validation")[:5])

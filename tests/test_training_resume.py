@@ -23,8 +23,9 @@ from pg_tf.training import SMALL, train
 
 folder, seed = sys.argv[1], int(sys.argv[2])
 config = dataclasses.replace(
-    SMALL, data=os.path.join(folder, "molecules.sdf"), label="gap", width=2, grid_size=16, batch_size=8, epochs=3,
-    patience=3, rotation=True, translation=0.3, deterministic=True,
+    SMALL, data=os.path.join(folder, "molecules.sdf"), label="gap", batch_size=8, epochs=3, patience=3,
+    network={"voxels": 32, "blocks": 2, "width": 4, "hidden": 4, "fields": 2, "products": 2, "heads": 1},
+    deterministic=True,
 )
 
 class Steps(keras.callbacks.Callback):

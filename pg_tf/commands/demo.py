@@ -20,13 +20,10 @@ def demo(
     unit: Annotated[str, typer.Option(help="Unit of the label, for the report.")] = "eV",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training molecules.")] = 24,
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Training ends after this time at the latest.")] = 3.0,
-    width: Annotated[int, typer.Option(min=1, help="Channels of the network's first stage.")] = 16,
-    grid_size: Annotated[int, typer.Option(min=16, help="Voxels along each side.")] = 24,
-    sigma: Annotated[float, typer.Option(min=0.01, help="Standard deviation of an atom's Gaussian, Å.")] = 0.4,
     seed: Annotated[int, typer.Option(help="Random seed: first weights, order of the molecules, rotations.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for the report and the model.")] = Path("runs/demo"),
 ) -> None:
-    """Trains a 3D-ResNet on grids made on the fly, turns grids back into atoms, and writes a report."""
+    """Trains a network on grids made on the fly, turns grids back into atoms, and writes a report."""
     with errors_of("demo"):
         from pg_tf import demo as run
 
@@ -37,9 +34,6 @@ def demo(
                 unit=unit,
                 epochs=epochs,
                 max_minutes=max_minutes,
-                width=width,
-                grid_size=grid_size,
-                sigma=sigma,
                 seed=seed,
                 output=output,
             )

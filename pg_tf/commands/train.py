@@ -1,6 +1,5 @@
 """`pg-tf train`."""
 
-import dataclasses
 import inspect
 import json
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pg_tf.training.config import RECIPES, SETTINGS, Config
 app = typer.Typer(add_completion=False)
 
 # Headings of `--help`, by the first setting below each.
-_PANELS = {"data": "Data", "channels": "Grids", "depth": "Network", "loss": "Optimisation", "seed": "Chance"}
+_PANELS = {"data": "Data", "channels": "Grids", "model": "Network", "loss": "Optimisation", "seed": "Chance"}
 
 # What an option with the value "none" stands for: None itself means that the option was not given.
 _NONE = object()
@@ -43,7 +42,7 @@ def train(
     ] = None,
     **settings: Any,
 ) -> None:
-    """Trains a 3D-ResNet on grids made on the fly.
+    """Trains a network on grids made on the fly.
 
     Killed at any moment, the same command goes on from the last checkpoint. Every setting of the recipe can be given
     as an option; all are kept in config.json of the run. Afterwards: pg-tf evaluate, pg-tf predict.
@@ -69,10 +68,11 @@ def config_of(recipe: str, path: Path | None, settings: dict[str, Any]) -> Confi
     if recipe not in RECIPES:
         raise ValueError(f"--recipe: must be one of {', '.join(RECIPES)}, got {recipe!r}")
     base = Config.load(path, RECIPES[recipe]) if path else RECIPES[recipe]
+    if "model" in settings:
+        base = base.changed({"model": settings["model"]})
     if "network" in settings:
         settings["network"] = {**base.network, **dict(map(_named_value, settings["network"]))}
-    changes: dict[str, Any] = {name: None if value is _NONE else value for name, value in settings.items()}
-    return dataclasses.replace(base, **changes)
+    return base.changed({name: None if value is _NONE else value for name, value in settings.items()})
 
 
 def _named_value(text: str) -> tuple[str, Any]:

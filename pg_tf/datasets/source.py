@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf.elements import ElementChannels
@@ -40,6 +42,10 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """Hexadecimal digits that tell these molecules, in this order and with these labels, from all others: the same
         for the same part of a folder in memory and on disk."""
+        ...
+
+    def diameters(self) -> npt.NDArray[np.float32]:
+        """The largest distance between two atoms of each molecule, Å, `[len(self)]`. Reads all coordinates."""
         ...
 
     def count_larger_than(self, box: float) -> int:

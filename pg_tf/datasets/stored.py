@@ -99,6 +99,10 @@ class Shards:
         facts = [self.unit, self.manifest.label, part, [file.fingerprint for file in self.files]]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
+    def diameters(self) -> npt.NDArray[np.float32]:
+        """The largest distance between two atoms of each molecule, Å. Reads all shards."""
+        return np.concatenate([np.zeros(0, np.float32), *(molecules.diameters() for molecules in self.molecules())])
+
     def count_larger_than(self, box: float) -> int:
         """How many molecules do not fit into a cube of this edge (Å) in every orientation. Reads all shards."""
         return sum(molecules.count_larger_than(box) for molecules in self.molecules())

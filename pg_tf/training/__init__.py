@@ -1,6 +1,6 @@
 """Training networks on grids made on the fly, measuring them, and predicting with them."""
 
-from pg_tf.training.config import ISOTROPIC, PAPER, RECIPES, SMALL, Config
+from pg_tf.training.config import PAPER, QUICK, RECIPES, SMALL, Config
 from pg_tf.training.evaluation import Evaluation, Score, evaluate
 from pg_tf.training.fitting import train
 from pg_tf.training.pipeline import load_part
@@ -8,8 +8,8 @@ from pg_tf.training.prediction import Predictor, predict, predict_file
 from pg_tf.training.run import Run
 
 __all__ = [
-    "ISOTROPIC",
     "PAPER",
+    "QUICK",
     "RECIPES",
     "SMALL",
     "Config",

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from pg_tf import distribution, models
+from pg_tf.training.architectures import make_network
 from pg_tf.training.config import Config
 
 _OPTIMIZERS = {
@@ -19,7 +20,6 @@ _LOSSES = {
     "mae": keras.losses.MeanAbsoluteError,
     "huber": keras.losses.Huber,
 }
-_NETWORKS = {10: models.resnet3d10, 18: models.resnet3d18, 34: models.resnet3d34, 50: models.resnet3d50}
 
 
 def build(
@@ -48,19 +48,17 @@ def build(
     if config.precision == "mixed_float16" and not _on_accelerator():
         raise ValueError("precision: TensorFlow cannot pool float16 grids on a CPU; use mixed_bfloat16 or float32")
     side = config.grid_size
+    if side is None:
+        raise ValueError(
+            "grid_size: how many voxels the molecules need is not known yet; see `pipeline.with_grid_size`"
+        )
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     replicas = tf.distribute.get_strategy() if replicas is None else replicas
     try:
         with replicas.scope():
-            network = _NETWORKS[config.depth](
-                width=config.width,
-                input_shape=(side, side, side, config.element_channels().num_channels),
-                **config.network,
-            )
-            model = models.regressor(network, label_mean, label_std)
-    except TypeError as error:
-        raise ValueError(f"network: {error}") from error
+            shape = (side, side, side, config.element_channels().num_channels)
+            model = models.regressor(make_network(config.model, shape, config.network), label_mean, label_std)
     finally:
         keras.config.set_dtype_policy(policy)
     model = distribution.replicated(model, replicas)
@@ -70,7 +68,7 @@ def build(
             optimizer=_optimizer(config, steps_per_epoch),
             loss=_LOSSES[config.loss](),
             metrics=metrics,
-            jit_compile=_jit_compile(replicas) if config.jit_compile is None else config.jit_compile,
+            jit_compile=_jit_compile(config, replicas),
         )
         model.optimizer.build(model.trainable_variables)
     return model, [*(metric for metric in model.metrics if metric.name == "loss"), *metrics]
@@ -94,15 +92,24 @@ def learning_rate(config: Config, steps_per_epoch: int) -> Any:
 
 
 def _optimizer(config: Config, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    return _OPTIMIZERS[config.optimizer](
-        learning_rate(config, steps_per_epoch), weight_decay=config.weight_decay, clipnorm=config.clipnorm
+    optimizer = _OPTIMIZERS[config.optimizer](
+        learning_rate(config, steps_per_epoch),
+        weight_decay=config.weight_decay,
+        clipnorm=config.clipnorm,
+        global_clipnorm=config.global_clipnorm,
+        use_ema=config.average is not None,
+        **({"ema_momentum": config.average} if config.average is not None else {}),
+        **({"beta_2": config.beta_2} if config.optimizer.startswith("adam") else {}),
     )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
-def _jit_compile(replicas: tf.distribute.Strategy) -> bool:
+def _jit_compile(config: Config, replicas: tf.distribute.Strategy) -> bool:
     # XLA has no fast 3D convolution for CPUs: several times slower than TensorFlow's own kernels. And it cannot compile
     # the sums over devices in a step.
-    return replicas.num_replicas_in_sync == 1 and _on_accelerator()
+    wanted = _on_accelerator() if config.jit_compile is None else config.jit_compile
+    return wanted and replicas.num_replicas_in_sync == 1
 
 
 def _on_accelerator() -> bool:

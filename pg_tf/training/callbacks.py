@@ -1,8 +1,9 @@
 """Keras callbacks of a training: the clock's schedule, a line an epoch, the best model, numbers that are not finite."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -73,6 +74,35 @@ class StopWhereNotFinite(keras.callbacks.Callback):
             )
 
 
+@contextlib.contextmanager
+def averages_of(model: keras.Model) -> Iterator[None]:
+    """Has the model the running means of its weights meanwhile, where its optimizer keeps such."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of that which scales the loss
+    if not optimizer.use_ema:
+        yield
+        return
+    weights = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables]
+    optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for weight, value in zip(model.trainable_variables, weights, strict=True):
+            weight.assign(value)
+
+
+class ValidatesAverages(keras.callbacks.Callback):
+    """Has validation measure the running means of the weights. `keras.callbacks.SwapEMAWeights` swaps by additions,
+    after which the weights are rounded, and does not let a checkpoint have them.
+    """
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._averages = averages_of(self.model)
+        self._averages.__enter__()
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self._averages.__exit__(None, None, None)
+
+
 class EarlyStopping(keras.callbacks.EarlyStopping):
     """`EarlyStopping` that knows of the epochs before this process.
 
@@ -114,7 +144,8 @@ class BestModel(keras.callbacks.Callback):
         value = (logs or {})[self.monitor]
         # No value compares as less than NaN, so a best value of NaN would stay.
         if self.best is None or math.isnan(self.best) or value < self.best:
-            self.run.save_model(self.model)
+            with averages_of(self.model):
+                self.run.save_model(self.model)
             self.best = value
 
 

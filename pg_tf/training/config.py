@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
 from pg_tf.elements import ElementChannels
+from pg_tf.training import architectures
 
 _T = TypeVar("_T", bound=type)
 
@@ -37,6 +38,16 @@ def _in_one_line(config: _T) -> _T:
 
     config.__init__ = checked  # type: ignore[misc]
     return config
+
+
+def _with_model(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that name no model and have a depth or a width are of a 3D-ResNet."""
+    settings = dict(settings)
+    if "model" not in settings and settings.keys() & {"depth", "width"}:
+        depth, width = settings.pop("depth", 10), settings.pop("width", 64)
+        settings["model"] = f"resnet3d{depth}"
+        settings["network"] = {**settings.get("network", {}), **({} if width == 64 else {"width": width})}
+    return settings
 
 
 def _first_of(error: ValidationError) -> str:
@@ -81,30 +92,30 @@ class Config:
     """Element symbols, one a channel; none for one channel for all elements."""
     other: bool = True
     """A last channel for elements that are not in --channels, which are refused otherwise."""
-    grid_size: int = Field(default=32, ge=1)
-    """Voxels along each side."""
+    grid_size: int | None = Field(default=32, ge=1)
+    """Voxels along each side; none for as many as the training molecules need."""
     sigma: float = Field(default=0.4, gt=0)
     """Standard deviation of an atom's Gaussian, Å."""
     box: float | None = Field(default=None, gt=0)
     """Edge of the cube around every molecule, Å; none fits a cube to each molecule."""
+    voxel: float | None = Field(default=None, gt=0)
+    """Edge of a voxel, Å, which makes all boxes alike; none where the box decides."""
     margin: float = Field(default=2.0, ge=0)
-    """Space around the atoms in fitted boxes, Å."""
+    """Space around the atoms in boxes that follow from the molecules, Å."""
     # Random motions in training.
     rotation: bool = False
     """Rotate every molecule at random, anew in every epoch."""
     translation: float = Field(default=0.0, ge=0)
     """Largest random shift along each axis, Å; anew in every epoch."""
     # Network.
-    depth: Literal[10, 18, 34, 50] = 10
-    """Layers of the 3D-ResNet."""
-    width: int = Field(default=64, ge=1)
-    """Channels of the network's first stage."""
+    model: str = "resnet3d10"
+    """A network of `pg_tf.models`, or "module:function" for a function that returns a Keras model."""
     network: dict[str, Any] = Field(default_factory=dict, strict=False)
-    """More arguments of `pg_tf.models.resnet3d`, as name=value."""
+    """Arguments of the network's function, as name=value."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "float64"] = "float32"
     """Keras dtype policy of the network."""
     jit_compile: bool | None = None
-    """Compile the network with XLA; if left out, only for an accelerator."""
+    """Compile the network with XLA, on a single device; if left out, only for an accelerator."""
     # Optimisation.
     loss: Literal["mse", "mae", "huber"] = "mse"
     """Loss, in the unit of the label."""
@@ -119,9 +130,15 @@ class Config:
     warmup: float = Field(default=0.05, ge=0)
     """Share of the training in which the cosine schedule raises the learning rate from 0."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay, as in AdamW."""
+    """Decoupled weight decay, as in AdamW; not of biases and of normalisations."""
+    beta_2: float = Field(default=0.999, ge=0, lt=1)
+    """Memory of Adam's mean of squared gradients."""
     clipnorm: float | None = Field(default=None, ge=0)
     """Largest norm of the gradient of a weight; larger ones are scaled down to it."""
+    global_clipnorm: float | None = Field(default=None, ge=0)
+    """The same for all weights together."""
+    average: float | None = Field(default=None, gt=0, lt=1)
+    """Memory of a running mean of the weights, which is what is validated and kept; none keeps the weights."""
     batch_size: int = Field(default=256, ge=1)
     """Molecules in a step, on all machines together."""
     epochs: int = Field(default=400, ge=1)
@@ -145,12 +162,35 @@ class Config:
             raise ValueError(f"max_minutes: anneals the cosine schedule only, and schedule is {self.schedule!r}")
         if self.max_minutes is None and self.warmup >= 1:
             raise ValueError(f"warmup: must be a part of the training, less than 1, got {self.warmup}")
+        if self.voxel is not None and self.box is not None:
+            raise ValueError(f"voxel: with voxels of {self.voxel} Å the box follows from --grid-size; leave one out")
+        if self.voxel is None and self.grid_size is None:
+            raise ValueError("grid_size: only with --voxel can it follow from the molecules; give a number")
         self.fractions()
-        for name in ("width", "input_shape", "outputs"):
+        architectures.check_name(self.model)
+        for name in ("input_shape", "outputs"):
             if name in self.network:
                 raise ValueError(f"network: {name!r} follows from the other settings; leave it out")
         self.element_channels()
         return self
+
+    @property
+    def edge(self) -> float | None:
+        """Edge of the box that all molecules share, Å; None where it is fitted to each, or not known yet."""
+        if self.voxel is not None:
+            return None if self.grid_size is None else self.voxel * self.grid_size
+        return self.box
+
+    def changed(self, settings: Mapping[str, Any]) -> Config:
+        """A copy with other settings; another model begins without arguments.
+
+        Raises:
+          ValueError: as the constructor.
+        """
+        settings = _with_model(settings)
+        if settings.get("model", self.model) != self.model:
+            settings = {"network": {}, **settings}
+        return type(self)(**{**dataclasses.asdict(self), **settings})
 
     def element_channels(self) -> ElementChannels:
         """The channel of each element."""
@@ -185,7 +225,7 @@ class Config:
         Raises:
           ValueError: if there is no such setting, or as the constructor.
         """
-        return cls(**settings)
+        return cls(**_with_model(settings))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], base: Config | None = None) -> Config:
@@ -202,7 +242,7 @@ class Config:
         if not isinstance(settings, dict):
             raise ValueError(f"config: {path} must hold a JSON object with settings")
         try:
-            return cls.from_dict({**(dataclasses.asdict(base) if base else {}), **settings})
+            return (base or cls()).changed(settings)
         except ValueError as error:
             raise ValueError(f"config: {path}: {error}") from error
 
@@ -213,43 +253,49 @@ SETTINGS: Mapping[str, FieldInfo] = Config.__pydantic_fields__  # type: ignore[a
 PAPER = Config()
 """Zaman et al., "ParticleGrid: Enabling Deep Learning using 3D Representation of Materials" (2022), section VII."""
 
-SMALL = Config(
-    splits=None,
-    channels=("C", "N", "O", "S", "F", "Cl", "Br", "H"),
-    grid_size=24,
-    rotation=True,
-    width=16,
-    network={"stem_kernel": 5},
-    loss="huber",
-    optimizer="adamw",
-    learning_rate=3e-3,
-    schedule="cosine",
-    weight_decay=1e-2,
-    clipnorm=1.0,
-    batch_size=64,
-    epochs=24,
-)
-"""For some thousand molecules and two CPU cores."""
 
-ISOTROPIC = dataclasses.replace(
-    SMALL,
-    channels=("C", "N", "O", "H", "F", "S", "Cl", "Br"),
-    grid_size=16,
-    sigma=0.45,
-    box=10.4,
-    width=32,
-    network={
-        "blocks": [1, 1],
-        "stem_kernel": 5,
-        "stem_pool": False,
-        "isotropic": True,
-        "preactivation": True,
-        "hidden_activation": "silu",
-    },
-    loss="mae",
-    epochs=30,
-)
-"""The best found for molecules of up to 10 Å and two CPU cores: kernels that look the same from all sides, in voxels of
-0.65 Å; docs/results.md has its errors. Larger molecules need a larger box, and a grid size in proportion."""
+def _invariant(*, voxel: float, sigma: float, voxels: int, empty: float, epochs: int) -> Config:
+    """A recipe of the network of invariants, for voxels of so many Å; docs/results.md has what it was chosen by."""
 
-RECIPES = {"paper": PAPER, "small": SMALL, "isotropic": ISOTROPIC}
+    def reach(*lengths: float) -> list[float]:
+        """Lengths in Å, which are those of molecules, as the network takes them: in voxels."""
+        return [round(length / voxel, 4) for length in lengths]
+
+    return Config(
+        splits=None,
+        channels=("C", "N", "O", "S", "F", "Cl", "Br", "H"),
+        grid_size=None,
+        voxel=voxel,
+        sigma=sigma,
+        margin=1.0,
+        rotation=True,
+        translation=voxel / 2,
+        model="invariant3d",
+        network={
+            "voxels": voxels,
+            "empty": empty,
+            "channel_reach": reach(0.6, 1.0, 1.6),
+            "reach": reach(0.7, 1.2, 2.0),
+        },
+        jit_compile=True,
+        loss="mae",
+        optimizer="adamw",
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup=0.03,
+        weight_decay=1e-2,
+        beta_2=0.99,
+        global_clipnorm=1.0,
+        average=0.995,
+        batch_size=32,
+        epochs=epochs,
+    )
+
+
+SMALL = _invariant(voxel=0.85, sigma=0.5, voxels=192, empty=0.0, epochs=40)
+"""For some thousand molecules of about ten heavy atoms, and two CPU cores: a network of invariants."""
+
+QUICK = _invariant(voxel=1.0, sigma=0.65, voxels=224, empty=0.03, epochs=24)
+"""The same in coarser voxels, for larger molecules and in minutes: what `pg-tf demo` trains."""
+
+RECIPES = {"paper": PAPER, "small": SMALL, "quick": QUICK}

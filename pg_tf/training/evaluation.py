@@ -82,7 +82,7 @@ def evaluate(
         predicted = predictor(source)
         linear, true = fit.predict(source)
         scores[part] = [
-            Score.of("3D-ResNet on grids", predicted, true),
+            Score.of(f"{predictor.model.name} on grids", predicted, true),
             Score.of("linear fit on element counts", linear, true),
             Score.of("mean of the training set", np.full(len(true), fit.label_mean), true),
         ]

@@ -20,7 +20,14 @@ from pg_tf.datasets.labels import odd_labels
 from pg_tf.datasets.units import TO_EV
 from pg_tf.training import pipeline
 from pg_tf.training.build import build
-from pg_tf.training.callbacks import Annealing, BestModel, EarlyStopping, EpochLines, StopWhereNotFinite
+from pg_tf.training.callbacks import (
+    Annealing,
+    BestModel,
+    EarlyStopping,
+    EpochLines,
+    StopWhereNotFinite,
+    ValidatesAverages,
+)
 from pg_tf.training.checkpoints import Checkpoints, Progress
 from pg_tf.training.config import Config
 from pg_tf.training.run import Run
@@ -76,7 +83,7 @@ def train(
     cluster = distribution.Cluster.from_environment() if strategy == "multi-worker" else distribution.ALONE
     _check_machines(config, cluster, overwrite, checkpoint_steps)
     if not overwrite:
-        run.check_config(config)
+        config = run.check_config(config)
         if (result := run.result()) is not None:
             run.check_model()
             least = f"best {config.monitor} {result[config.monitor]} in epoch {result['best_epoch']}"
@@ -89,6 +96,7 @@ def train(
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     parts = pipeline.load_parts(config)
+    config = pipeline.with_grid_size(config, parts.train)
     steps_per_epoch = feed.steps_per_epoch(len(parts.train), config.batch_size)
     write(_about(parts, config))
     model, metrics = build(
@@ -127,7 +135,7 @@ def train(
                 model,
                 lambda step: feed.batches(parts.train, config, step, data_service),
                 pipeline.batches(parts.validation, config),
-                progress,
+                checkpoints,
                 config.epochs,
                 steps_per_epoch,
                 # The last one to be called saves what the others have done.
@@ -177,7 +185,8 @@ class _Feed:
             batch_size=config.batch_size // devices if per_device else config.batch_size,
             batches_per_step=devices // len(cluster.workers) if per_device else 1,
             shard=cluster.shard,
-            drop_remainder=devices > 1,
+            # XLA would compile the network for the smaller batch too.
+            drop_remainder=devices > 1 or config.jit_compile is True,
         )
 
     def steps_per_epoch(self, num_molecules: int, batch_size: int) -> int:
@@ -206,6 +215,7 @@ def _callbacks(
     """The callbacks that control a training and report on it, on every machine."""
     callbacks: list[keras.callbacks.Callback] = [
         StopWhereNotFinite(progress),
+        ValidatesAverages(),
         EpochLines(config.epochs, len(parts.train), steps_per_epoch, write, progress.seconds),
     ]
     if config.max_minutes is not None:
@@ -237,12 +247,13 @@ def _fit(
     model: keras.Model,
     stream: Callable[[int], tf.data.Dataset],
     validation: tf.data.Dataset,
-    progress: Progress,
+    checkpoints: Checkpoints,
     epochs: int,
     steps_per_epoch: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
     """`model.fit` from where the progress says; an epoch that was cut off is brought to its end first."""
+    progress = checkpoints.progress
     while progress.epoch < epochs and not progress.stopped:
         try:
             model.fit(
@@ -260,6 +271,8 @@ def _fit(
                 f"another machine of this training is gone, after {progress.epoch} epochs. Start the same command on "
                 f"all machines: it goes on from there ({error.message.splitlines()[0]})"
             ) from error
+        if progress.epoch < epochs and not progress.stopped:
+            checkpoints.restore()  # a fit ends with the averages in the place of the weights
 
 
 def _about(parts: pipeline.Parts, config: Config) -> str:
@@ -267,10 +280,10 @@ def _about(parts: pipeline.Parts, config: Config) -> str:
     verbs = {"train": "train", "validation": "validate", "test": "test"}
     counts = ", ".join(f"{len(source)} to {verbs[part]}" for part, source in parts.present().items())
     lines = [f"molecules: {counts}; channels: {' '.join(config.element_channels().names)}"]
-    if config.box is not None and (larger := parts.train.count_larger_than(config.box)):
+    if config.edge is not None and (larger := parts.train.count_larger_than(config.edge)):
         lines.append(
-            f"{larger} of the {len(parts.train)} training molecules are larger than the box of {config.box} Å: turned "
-            "the wrong way, they lose atoms"
+            f"{larger} of the {len(parts.train)} training molecules are larger than the box of {config.edge:g} Å: "
+            "turned the wrong way, they lose atoms"
         )
     unit = config.unit or parts.train.unit
     if unit in TO_EV and (question := odd_labels(config.label, unit, parts.train.label_mean * TO_EV[unit])):

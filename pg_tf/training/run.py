@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 from pg_tf._files import whole, write_whole
+from pg_tf.training.architectures import import_own_layers
 from pg_tf.training.config import Config
 
 
@@ -78,10 +79,13 @@ class Run:
         if not path.is_file():
             raise ValueError(f"model: {self.folder} is not the folder of a run: it has no {path.name}")
 
-    def check_config(self, config: Config) -> None:
-        """Raises ValueError, and names the settings that differ, if the folder holds a run with another config.
+    def check_config(self, config: Config) -> Config:
+        """The config, with the grid size of the run in the folder where it leaves that to the data.
 
         A run that ended before its first checkpoint does not count: there is nothing to continue.
+
+        Raises:
+          ValueError: if the folder holds a run with another config; names the settings that differ.
         """
         if not self.config_path.is_file():
             if self.has_begun():
@@ -89,16 +93,19 @@ class Run:
                     f"output: {self.folder} holds files of a run and no {self.config_path.name} that says of which. "
                     "Choose another folder, or remove them"
                 )
-            return
+            return config
         there = self.config()
         if not self.has_begun():
-            return
+            return config
+        if config.grid_size is None:
+            config = dataclasses.replace(config, grid_size=there.grid_size)
         if differing := _differing(_settings(there), _settings(config)):
             differences = "; ".join(f"{name} is {one!r} there and {other!r} here" for name, one, other in differing)
             raise ValueError(
                 f"output: {self.folder} holds a run with other settings: {differences}. "
                 "Choose another folder, or overwrite that run"
             )
+        return config
 
     def check_data(self, facts: Mapping[str, Any]) -> None:
         """Raises ValueError, and names the difference, unless these are the facts of the data of the run."""
@@ -131,6 +138,7 @@ class Run:
           ValueError: if there is none, its file is damaged, or it is that of another run.
         """
         self.check_model()
+        import_own_layers(self.config().model)
         with self._damaged_model():
             return keras.saving.load_model(self.model_path, compile=False)
 
