@@ -7,7 +7,7 @@ OP := pg_tf/libpg_tf.json
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip --disable-pip-version-check install --quiet --no-build-isolation \
     --constraint requirements.lock
 # Not `ogb`: it asks for torch, whose release depends on the machine.
-LOCKED_EXTRAS := bench crystals dev lock study tensorboard xtb
+LOCKED_EXTRAS := bench browser crystals dev docs formats lock study tensorboard view xtb
 
 unexport PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help

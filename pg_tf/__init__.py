@@ -59,6 +59,7 @@ _SUBMODULES = (
     "distribution",
     "embedding",
     "force_fields",
+    "grid_files",
     "implicit",
     "inversion",
     "layers",

@@ -133,6 +133,13 @@ def test_page_on_inversion_runs(names: dict[str, Any]) -> None:
     assert len(names["found"].points) == len(names["molecule"].coords)
 
 
+def test_page_on_files_runs(names: dict[str, Any]) -> None:
+    run("docs/files.md", names)
+    folder = Path(names["folder"])
+    assert {path.suffix for path in folder.iterdir()} == {".npz", ".cube", ".sdf", ".xyz", ".pdb"}
+    assert structures.read_structure(folder / "found.pdb").symbols == names["found"].symbols
+
+
 def test_page_on_data_runs(names: dict[str, Any]) -> None:
     run("docs/data.md", names)
     points, labels = next(iter(names["dataset"]))

@@ -6,6 +6,7 @@ import ase.io
 import numpy as np
 import pytest
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 import pg_tf
 from pg_tf.datasets import load_sample
@@ -49,7 +50,7 @@ def test_atoms_keep_their_order_and_coordinates():
 def test_structure_does_not_depend_on_the_order_of_the_atoms(rng):
     """Nitrobenzene: for some orders RDKit alone finds nothing."""
     molecule = Chem.AddHs(Chem.MolFromSmiles("c1ccccc1[N+](=O)[O-]"))
-    assert Chem.rdDistGeom.EmbedMolecule(molecule, randomSeed=1) == 0
+    assert rdDistGeom.EmbedMolecule(molecule, randomSeed=1) == 0
     channels = ORGANIC.channels([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
     points = np.column_stack([channels, molecule.GetConformer().GetPositions()])
     for _ in range(10):
@@ -58,7 +59,7 @@ def test_structure_does_not_depend_on_the_order_of_the_atoms(rng):
 
 def test_charge_makes_the_difference():
     ammonium = Chem.AddHs(Chem.MolFromSmiles("[NH4+]"))
-    Chem.rdDistGeom.EmbedMolecule(ammonium, randomSeed=1)
+    rdDistGeom.EmbedMolecule(ammonium, randomSeed=1)
     points = np.column_stack([[0, 1, 1, 1, 1], ammonium.GetConformer().GetPositions()])
     assert smiles_of(to_rdkit(points, ("N", "H"), charge=1)) == "[NH4+]"
     with pytest.raises(ValueError, match=r"RDKit finds no bonds for H4 N with charge 0 .*check the charge"):

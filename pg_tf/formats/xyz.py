@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -209,3 +209,9 @@ def _periodic(
         if flag and (cell is None or not cell[vector].any()):
             raise ValueError(f"line {number}: pbc is {values['pbc']}, and there is no lattice vector {vector}")
     return None if cell is None else (x, y, z)
+
+
+def frame_text(symbols: Sequence[str], coords: npt.NDArray[np.float64], comment: str = "") -> str:
+    """A frame: the number of atoms, a comment of one line, and a line with element and coordinates (Å) for each."""
+    lines = [f"{symbol:2s} {x:15.8f} {y:15.8f} {z:15.8f}" for symbol, (x, y, z) in zip(symbols, coords, strict=True)]
+    return "\n".join([str(len(lines)), comment, *lines]) + "\n"

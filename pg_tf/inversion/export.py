@@ -9,17 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf.elements import ElementChannels, atomic_number
+from pg_tf.formats.xyz import frame_text
 
 if TYPE_CHECKING:
     from rdkit import Chem
 
     from pg_tf.structures import Structure
-
-# RDKit tries combinations of valences, at most so many; molecules of drug size need some hundred of them.
-_MOST_COMBINATIONS = 100_000
-
-# Orders of the atoms to try: RDKit takes the first bond orders that fit, and which those are depends on the order.
-_ORDERS = 6
 
 
 def to_xyz(points: Any, elements: ElementChannels | Sequence[str], comment: str = "") -> str:
@@ -37,8 +32,7 @@ def to_xyz(points: Any, elements: ElementChannels | Sequence[str], comment: str 
     if "\n" in comment or "\r" in comment:
         raise ValueError(f"comment must be one line, got {comment!r}")
     symbols, coords = _atoms(points, elements)
-    lines = [f"{symbol:2s} {x:15.8f} {y:15.8f} {z:15.8f}" for symbol, (x, y, z) in zip(symbols, coords, strict=True)]
-    return "\n".join([str(len(lines)), comment, *lines]) + "\n"
+    return frame_text(symbols, coords, comment)
 
 
 def to_rdkit(points: Any, elements: ElementChannels | Sequence[str], charge: int = 0) -> Chem.Mol:
@@ -58,30 +52,10 @@ def to_rdkit(points: Any, elements: ElementChannels | Sequence[str], charge: int
       ValueError: as `to_xyz`; and if RDKit finds no bond orders that go with the geometry and the charge, as happens
         where atoms are missing or misplaced, and with radicals and metals.
     """
-    from rdkit import Chem  # here and below: RDKit takes long to load, and few inversions need it
+    from pg_tf.structures.bonds import bonded  # loads RDKit, which few inversions need
 
     symbols, coords = _atoms(points, elements)
-    if not symbols:
-        return Chem.Mol()
-    found: list[tuple[int, Chem.Mol]] = []
-    failures = []
-    for order in _orders([atomic_number(symbol) for symbol in symbols]):
-        try:
-            molecule = _bonded([symbols[atom] for atom in order], coords[order], charge)
-        except (ValueError, RuntimeError) as error:
-            failures.append(error)
-            continue
-        molecule = Chem.RenumberAtoms(molecule, np.argsort(order).tolist())
-        charges = sum(abs(atom.GetFormalCharge()) for atom in molecule.GetAtoms())
-        if charges == abs(charge):
-            return molecule
-        found.append((charges, molecule))
-    if found:
-        return min(found, key=lambda pair: pair[0])[1]
-    raise ValueError(
-        f"points: RDKit finds no bonds for {_formula(symbols)} with charge {charge} "
-        f"({str(failures[0]).splitlines()[0]}); check the charge, and whether atoms are missing or misplaced"
-    ) from failures[0]
+    return bonded(symbols, coords, charge, argument="points")
 
 
 def to_structure(
@@ -109,36 +83,6 @@ def to_structure(
     numbers = np.array([atomic_number(symbol) for symbol in symbols], np.int32)
     lattice = np.asarray(cell, np.float64) if any(periodic) else None
     return Structure(numbers, coords, lattice, periodic, name=name)
-
-
-def _orders(numbers: list[int]) -> list[npt.NDArray[np.int64]]:
-    given = np.arange(len(numbers))
-    by_element = np.argsort(numbers, kind="stable")
-    rng = np.random.default_rng(0)
-    fixed = [given, given[::-1], by_element, by_element[::-1]]
-    return [*fixed, *(rng.permutation(len(numbers)) for _ in range(_ORDERS - len(fixed)))]
-
-
-def _bonded(symbols: list[str], coords: npt.NDArray[np.float64], charge: int) -> Chem.Mol:
-    from rdkit import Chem, rdBase
-    from rdkit.Chem import rdDetermineBonds
-    from rdkit.Geometry import Point3D
-
-    molecule = Chem.RWMol()
-    conformer = Chem.Conformer(len(symbols))
-    for index, (symbol, xyz) in enumerate(zip(symbols, coords, strict=True)):
-        molecule.AddAtom(Chem.Atom(symbol))
-        conformer.SetAtomPosition(index, Point3D(*xyz.tolist()))
-    molecule.AddConformer(conformer)
-    with rdBase.BlockLogs():
-        rdDetermineBonds.DetermineBonds(molecule, charge=charge, maxIterations=_MOST_COMBINATIONS)
-        Chem.SanitizeMol(molecule)
-    return molecule.GetMol()
-
-
-def _formula(symbols: list[str]) -> str:
-    counts = {symbol: symbols.count(symbol) for symbol in sorted(set(symbols))}
-    return " ".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in counts.items())
 
 
 def _atoms(points: Any, elements: ElementChannels | Sequence[str]) -> tuple[list[str], npt.NDArray[np.float64]]:

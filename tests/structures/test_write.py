@@ -80,7 +80,7 @@ def test_silicalite_survives_writing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "name", "text"),
     [
-        ({}, "salt.mol", "the format of .*salt.mol is not known"),
+        ({}, "salt.mol2", "the format of .*salt.mol2 is not known"),
         ({"periodic": (True, True, False)}, "salt.cif", "CIF only holds what repeats along all three"),
         ({"periodic": (True, True, False)}, "POSCAR", "POSCAR only holds what repeats along all three"),
         ({"cell": None, "periodic": None}, "salt.cif", "give it a cell"),
