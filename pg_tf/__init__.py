@@ -1,8 +1,10 @@
 """Molecules and crystals as 3D voxel grids, inside TensorFlow."""
 
 import importlib
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from pg_tf import _keras_names
 from pg_tf._ops.simd_levels import simd_levels
 from pg_tf.augmentation import (
     augment,
@@ -21,6 +23,7 @@ from pg_tf.points import Voxelizer, coord_to_grid, split_points
 from pg_tf.voxelization import voxelize
 
 if TYPE_CHECKING:
+    __version__: str
     from pg_tf.inversion import Inversion, grid_to_coords
 
 __all__ = [
@@ -67,12 +70,17 @@ _SUBMODULES = (
     "metrics",
     "models",
     "plot",
+    "radii",
     "structures",
 )
 _NAMES = {"Inversion": "pg_tf.inversion", "grid_to_coords": "pg_tf.inversion"}
 
+_keras_names.register()
+
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("pg_tf")
     if name in _SUBMODULES:
         return importlib.import_module(f"pg_tf.{name}")
     if name in _NAMES:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +71,14 @@ class ElementChannels:
                 raise ValueError(f"symbols: {symbol!r} is listed more than once; an element has one channel")
         if self.unknown in self.symbols:
             raise ValueError(f"unknown: {self.unknown!r} is a channel already; choose another name, such as 'other'")
+
+    @classmethod
+    def of(cls, value: ElementChannels | Sequence[str] | Mapping[str, Any]) -> ElementChannels:
+        """`ElementChannels` as they are, or of symbols such as `("C", "N", "O", "H")`, or of a mapping with the
+        arguments."""
+        if isinstance(value, cls):
+            return value
+        return cls(**value) if isinstance(value, Mapping) else cls(value)  # type: ignore[arg-type]
 
     @classmethod
     def single(cls) -> ElementChannels:

@@ -7,8 +7,11 @@ from typing import Any
 import tensorflow as tf
 
 from pg_tf._arguments import as_tensor, uses_op
+from pg_tf._atom_dicts import split
+from pg_tf._atom_options import checked_elements, of_channels
 from pg_tf._atoms import flat_atoms
 from pg_tf._autograph import plain
+from pg_tf._objects import arguments_of
 from pg_tf._ops import split_points as split_points_op
 from pg_tf.boxes import Box
 from pg_tf.voxelization import voxelize
@@ -83,7 +86,8 @@ def split_points(points: Any, *, implementation: str = "auto") -> tuple[Any, Any
 
 
 class Voxelizer:
-    """`pg_tf.voxelize` with fixed options, as a function for `dataset.map`.
+    """`pg_tf.voxelize` with fixed options, as a function for `dataset.map`. Channels first, unless `data_format` says
+    otherwise.
 
     Example:
 
@@ -91,55 +95,80 @@ class Voxelizer:
         dataset.ragged_batch(256).map(to_grid, num_parallel_calls=tf.data.AUTOTUNE)   # (points, label) -> (grid, label)
 
     Args:
-      **options: keyword arguments of `pg_tf.voxelize`, but for those that describe the atoms themselves.
+      passthrough: keys of dictionaries that are handed on, though they look like those of atoms.
+      **options: keyword arguments of `pg_tf.voxelize`, but for those that describe the atoms themselves. An array as
+        sigma has one for each channel.
 
     Raises:
       TypeError: if there is no such option.
+      ValueError: if an option that does not depend on the atoms does not fit.
     """
 
-    _OF_ATOMS = ("channels", "weights", "features")
+    _OF_ATOMS = ("channels", "atomic_numbers", "weights", "features")
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, passthrough: Sequence[str] = (), **options: Any) -> None:
         allowed = [name for name in inspect.signature(voxelize).parameters if name not in ("coords", *self._OF_ATOMS)]
         for name in options:
             if name not in allowed:
                 raise TypeError(f"{name!r} is not an option of Voxelizer; it takes {', '.join(allowed)}")
-        self.options = options
+        if isinstance(passthrough, str):
+            raise ValueError(f"passthrough must be a sequence of keys, got the string {passthrough!r}")
+        self.passthrough = tuple(passthrough)
+        _, elements = checked_elements(options.get("num_channels"), options.get("elements"))
+        self.options = {**options, **({} if elements is None else {"elements": elements})}
+        if "sigma" in options:
+            self.options["sigma"] = of_channels(options["sigma"])
 
     @plain
     def __call__(self, *element: Any) -> Any:
-        """Turns the points of one dataset element into a grid and hands everything else on.
+        """Turns the atoms of one dataset element into a grid and hands everything else on.
 
         Args:
-          *element: `points`; or `points, *rest`, also as one tuple; or a dict. Points are as in `coord_to_grid`. A dict
-            has the key "points", or "coords" and where needed "channels", "weights", "features" and "sigma", laid
-            out as for `pg_tf.voxelize`; and "cell", where each structure has its own.
+          *element: `atoms`; or `atoms, *rest`, also as one tuple. Atoms are points, as in `coord_to_grid`; a molecule,
+            as in `pg_tf.voxelize`; or a dict. A dict has the key "points", or "coords" and where needed "channels",
+            "atomic_numbers", "weights", "features" and "sigma", laid out as for `pg_tf.voxelize`; and "cell", "box" or
+            "center", where each structure has its own. What it has comes before the options. All its other keys are
+            handed on, but for those that look like one of these.
 
         Returns:
-          The grid (with `return_box`, the pair of grid and box); or a tuple of it and the rest; or a dict with "grid"
-          (and "box") in place of what it was made from.
+          The grid (with `return_box`, the pair of grid and box); or a tuple of it and the rest. Of a dict, a dict with
+          "grid" (and "box") in place of what it was made from.
 
         Raises:
-          KeyError: if a dict has neither points nor coords.
+          ValueError: if a dict has neither points nor coords, or a key that looks like a slip; or as `pg_tf.voxelize`.
         """
         if len(element) == 1 and isinstance(element[0], tuple):
             element = element[0]
-        if len(element) == 1 and isinstance(element[0], dict):
-            return self._of_dict(dict(element[0]))
-        points, *rest = element
-        coords, channels = split_points(points)
-        grid = voxelize(coords, channels, **self.options)
-        return (grid, *rest) if rest else grid
+        atoms, *rest = element
+        result = self._of_dict(atoms) if isinstance(atoms, dict) else self._of_atoms(atoms)
+        return (result, *rest) if rest else result
+
+    def _of_atoms(self, atoms: Any) -> Any:
+        if arguments_of(atoms) is not None:
+            return voxelize(atoms, **self.options)
+        coords, channels = split_points(atoms)
+        # Points hold channels already: elements only tell how many there are.
+        options = {name: value for name, value in self.options.items() if name != "elements"}
+        if "elements" in self.options:
+            options["num_channels"] = self.options["elements"].num_channels
+        return voxelize(coords, channels, **options)
 
     def _of_dict(self, element: dict[str, Any]) -> dict[str, Any]:
-        if "points" in element:
-            element["coords"], element["channels"] = split_points(element.pop("points"))
-        if "coords" not in element:
-            raise KeyError(f"the element has neither 'points' nor 'coords': it has {sorted(element)}")
-        atoms = {name: element.pop(name) for name in ("coords", *self._OF_ATOMS, "sigma", "cell") if name in element}
-        grid = voxelize(**{**self.options, **atoms})
+        atoms, rest = split(element, passthrough=self.passthrough)
+        if "grid" in rest:
+            raise ValueError("keys: the dictionary has 'grid', which is the name of what is made here; rename it")
+        options = {**self.options, **atoms}
+        if "points" in atoms:
+            options["coords"], options["channels"] = split_points(options.pop("points"))
+        if "box" in atoms:  # before the box of the options, whichever way they give one
+            options.update(lengths=None, center=None)
+        elif "center" in atoms and options.get("lengths") is None:
+            raise ValueError("keys: 'center' is the middle of a box; give Voxelizer its lengths")
+        if "channels" in options and "elements" in options:
+            options["num_channels"] = options.pop("elements").num_channels
+        grid = voxelize(**options)
         if self.options.get("return_box"):
-            element["grid"], element["box"] = grid
+            rest["grid"], rest["box"] = grid
         else:
-            element["grid"] = grid
-        return element
+            rest["grid"] = grid
+        return rest

@@ -140,3 +140,68 @@ def test_stream_that_starts_later_gets_the_motions_of_the_whole_one(rng: np.rand
     assert all(np.abs(a - b).max() > 0.1 for a, b in zip(whole[:6], whole[3:], strict=True))
     other = flat(endless.apply(pg_tf.augment(seed=4, start=0)).take(9))
     assert all(np.abs(a - b).max() > 0.1 for a, b in zip(whole, other, strict=True))
+
+
+def complexes() -> dict[str, np.ndarray]:
+    """A long protein (channel 0) and a ligand (channel 1) at its end, twice."""
+    protein = np.column_stack([np.zeros(40), np.linspace(0, 60, 40), np.zeros(40), np.zeros(40)])
+    ligand = np.column_stack([np.ones(5), np.linspace(58, 62, 5), np.full(5, 3.0), np.zeros(5)])
+    points = np.stack([np.concatenate([protein, ligand])] * 2)
+    return {"points": points, "center": points[:, 40:, 1:].mean(1)}
+
+
+@pytest.mark.parametrize("how", ["center", "center_channels", "key", "coords"])
+def test_ligand_stays_in_its_box_where_the_complex_turns_about_it(how: str) -> None:
+    atoms = complexes()
+    options = {"center": atoms["center"]} if how == "center" else {}
+    options |= {"center_channels": [1]} if how == "center_channels" else {}
+    element = atoms if how == "key" else {"points": atoms["points"]}
+    if how == "coords":
+        element = {
+            "coords": atoms["points"][..., 1:],
+            "channels": atoms["points"][..., 0].astype(int),
+            "center": atoms["center"],
+        }
+    to_grid = pg_tf.Voxelizer(num_channels=2, box=(atoms["center"] - 6, np.full(3, 12.0)), grid_shape=8)
+    if how in ("key", "coords"):
+        to_grid = pg_tf.Voxelizer(num_channels=2, lengths=12.0, grid_shape=8)
+    dataset = tf.data.Dataset.from_tensors(element).repeat(3)
+    motions = dataset.apply(pg_tf.augment(seed=5, translation=1.0, **options)).map(to_grid)
+    grids = np.stack([element["grid"] for element in motions])
+    np.testing.assert_allclose(grids[:, :, 1].sum(axis=(2, 3, 4)), 5.0, rtol=1e-4)
+    assert np.abs(grids[0] - grids[1]).max() > 0.01
+    away = dataset.apply(pg_tf.augment(seed=5)).map(lambda e: {**e, "center": atoms["center"]} if how != "key" else e)
+    if how in ("center", "center_channels"):  # about the centroid of all atoms it leaves the box
+        lost = np.stack([to_grid({k: v for k, v in e.items() if k != "center"})["grid"] for e in away])
+        assert lost[:, :, 1].sum(axis=(2, 3, 4)).max() < 4.9
+
+
+def test_dicts_of_molecules_move_as_points_do(points: np.ndarray) -> None:
+    points = np.nan_to_num(points)
+    seeds = tf.data.Dataset.from_tensors({"points": points, "gap": 1.0}).apply(pg_tf.augment(seed=2))
+    channels = points[..., 0].astype(int)
+    named = {"coords": points[..., 1:], "channels": channels, "gap": 1.0}
+    moved = next(iter(tf.data.Dataset.from_tensors(named).apply(pg_tf.augment(seed=2))))
+    assert np.array_equal(moved["coords"], next(iter(seeds))["points"][..., 1:])
+    assert np.array_equal(moved["channels"], channels)
+
+
+@pytest.mark.parametrize(
+    ("element", "options", "text"),
+    [
+        ({"positions": np.zeros((2, 3))}, {}, "'positions' looks like 'coords'"),
+        ({"gap": 1.0}, {}, "no 'points' or 'coords'; it has gap"),
+        ({"coords": np.zeros((2, 3)), "cell": np.eye(3)}, {}, "turns by pg_tf.augment_crystals"),
+        ({"coords": np.zeros((2, 3))}, {"center_channels": [1]}, "the dictionary has no channels"),
+        (np.zeros((2, 4)), {"center": [0.0, 1.0]}, r"center must have shape \[3\] or \[molecules, 3\]"),
+        (np.zeros((2, 4)), {"center": [0.0] * 3, "center_channels": [0]}, "give one of them"),
+    ],
+)
+def test_dicts_and_centers_that_do_not_fit_are_refused(element: object, options: dict, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        tf.data.Dataset.from_tensors(element).apply(pg_tf.augment(**options))
+
+
+def test_molecule_without_an_atom_to_turn_about_is_refused(points: np.ndarray) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"no atom of the channels \[9\]"):
+        pg_tf.random_motion(points, SEED, center_channels=[9])

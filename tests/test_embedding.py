@@ -201,7 +201,7 @@ def test_unknown_elements_are_refused():
     embedding = AtomEmbedding(2, ("C", "O"))
     with pytest.raises(ValueError, match="molecule 1, atom 0 is N"):
         embedding(np.int32([[6, 0], [7, 6]]))
-    with pytest.raises(ValueError, match="molecule 0, atom 1 has 119"):
+    with pytest.raises(ValueError, match=r"molecule 0, atom 1 is no element \(atomic number 119\)"):
         embedding(np.int32([[6, 119]]))
     with pytest.raises(ValueError, match="whole numbers of an integer dtype"):
         embedding(tf.constant([[6.0]]))
@@ -210,7 +210,7 @@ def test_unknown_elements_are_refused():
     def grid(coords, numbers):
         return Voxelize(2, 4)({"coords": coords, "atomic_numbers": numbers, "features": embedding(numbers)})
 
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"molecule 1, atom 0.*nan"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="molecule 1, atom 0 is N"):
         grid(tf.zeros([2, 1, 3]), tf.constant([[6], [7]]))
 
 

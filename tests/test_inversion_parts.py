@@ -1,10 +1,12 @@
 """The pieces of the inversion, each against brute force."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
 
+import pg_tf
 from pg_tf.inversion.arguments import polynomial_exponents
 from pg_tf.inversion.atoms import Atoms
 from pg_tf.inversion.least_squares import Free, normal_matrix, refine
@@ -150,3 +152,18 @@ def test_noise_is_known_before_the_atoms_are(rng, coords):
     noisy = problem.grids + rng.normal(scale=1e-3, size=problem.grids.shape)
     np.testing.assert_allclose(noise_level(dataclasses.replace(problem, grids=noisy), 1e-7), 1e-3, rtol=0.15)
     assert (noise_level(problem, 1e-7) < 1e-5).all()
+
+
+@pytest.mark.parametrize(
+    ("data_format", "other"), [("channels_first", "channels_last"), ("channels_last", "channels_first")]
+)
+def test_grid_whose_channels_are_on_the_other_side_is_told_of(data_format: str, other: str) -> None:
+    points = [[0.0, 3.0, 3.0, 3.0], [1.0, 5.0, 4.0, 4.0]]
+    box = pg_tf.Box([0.0] * 3, [8.0] * 3)
+    grid = pg_tf.Voxelizer(num_channels=2, grid_shape=16, box=box, sigma=0.6, data_format=other)(points)
+    with pytest.warns(UserWarning, match=f"data_format: a grid of shape .* and '{other}' right, for 2"):
+        pg_tf.grid_to_coords(grid, box=box, sigma=0.6, data_format=data_format, max_repairs=0, max_steps=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = pg_tf.grid_to_coords(grid, box=box, sigma=0.6, data_format=other)
+    assert repr(found) == "<Inversion of 1 grid: 2 atoms, 1 of 1 converged, at most 0 atoms unexplained>"

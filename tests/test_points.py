@@ -152,10 +152,10 @@ def test_voxelizer_takes_a_dict_of_what_voxelize_takes(points: np.ndarray) -> No
 
 def test_voxelizer_refuses_what_is_no_option() -> None:
     for name in ("channels", "weights", "variance"):
-        with pytest.raises(TypeError, match=f"'{name}' is not an option of Voxelizer; it takes num_channels"):
+        with pytest.raises(TypeError, match=f"'{name}' is not an option of Voxelizer; it takes elements, num_channels"):
             pg_tf.Voxelizer(**{name: 1})
-    with pytest.raises(KeyError, match="neither 'points' nor 'coords'"):
-        pg_tf.Voxelizer()({"xyz": 1})
+    with pytest.raises(ValueError, match="no 'points' or 'coords'; it has label"):
+        pg_tf.Voxelizer()({"label": 1})
 
 
 def test_any_data_format_and_type_comes_out_of_voxelizer(points: np.ndarray) -> None:

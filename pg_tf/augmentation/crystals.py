@@ -4,15 +4,18 @@ All move atoms, and leave it to `voxelize` and `lennard_jones` to make the grid 
 voxels would not be. Every structure of a batch is changed in its own way, and has its own cell or shares one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from pg_tf import cells
 from pg_tf._arguments import checked_periodic
+from pg_tf._atom_dicts import split
 from pg_tf._atoms import AtomLayout, flat_atoms
 from pg_tf.augmentation import lattice_symmetry
+
+_KEYS = ("points", "coords", "channels", "atomic_numbers", "weights", "features", "sigma", "cell")
 
 
 def random_shift(coords: Any, cell: Any, seed: Any, *, periodic: Any = None) -> Any:
@@ -113,6 +116,7 @@ def augment_crystals(
     strain: float = 0.0,
     periodic: Any = None,
     tolerance: float = 1e-3,
+    passthrough: Sequence[str] = (),
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """A step for `dataset.apply` that changes every crystal anew in every epoch.
 
@@ -129,24 +133,28 @@ def augment_crystals(
         change with it.
       periodic: as in `random_shift`.
       tolerance: as in `random_lattice_rotation`.
+      passthrough: keys of dictionaries that are handed on, though they look like those of atoms.
 
     Returns:
-      A function from a dataset to a dataset. Elements are dicts with the keys "cell" and "coords" or "points";
-      everything else in them is handed on.
+      A function from a dataset to a dataset. Elements are dicts with the keys "cell" and "coords" or "points", as
+      `pg_tf.Voxelizer` takes them, or tuples that begin with one; everything else in them is handed on. There can be no
+      "box" or "center", which would not move along.
     """
 
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
         seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
         return tf.data.Dataset.zip(dataset, seeds).map(change, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def change(element: Any, element_seed: tf.Tensor) -> dict[str, Any]:
-        if not isinstance(element, dict) or "cell" not in element or not {"coords", "points"} & set(element):
+    def change(element: Any, element_seed: tf.Tensor) -> Any:
+        if isinstance(element, tuple):
+            return (change(element[0], element_seed), *element[1:])
+        if not isinstance(element, dict) or element.get("cell") is None:
             found = sorted(element) if isinstance(element, dict) else type(element).__name__
             raise ValueError(f"elements must be dicts with 'cell' and 'coords' or 'points', got {found}")
-        name = "points" if "points" in element else "coords"
-        atoms = element[name]
+        atoms, _ = split(element, _KEYS, passthrough=passthrough)
+        name = "points" if "points" in atoms else "coords"
         columns = {"coords": 0, "points": 1}[name]
-        layout, flat = flat_atoms(name, atoms, columns + 3)
+        layout, flat = flat_atoms(name, atoms[name], columns + 3)
         coords, cell = layout.unflatten(flat[:, columns:]), element["cell"]
         seeds = tf.unstack(tf.random.split(element_seed, 3))
         if shift:

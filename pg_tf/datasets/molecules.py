@@ -149,13 +149,16 @@ class Molecules:
             unit=self.unit,
         )
 
-    def points(self, channels: ElementChannels) -> tf.RaggedTensor:
+    def points(self, channels: ElementChannels | Sequence[str]) -> tf.RaggedTensor:
         """Float32 ragged `[B, (A), 4]` with columns channel, x, y, z (Å).
+
+        Args:
+          channels: the channel of each element, also as symbols such as `("C", "N", "O", "H")`.
 
         Raises:
           ValueError: if an element has no channel.
         """
-        of_atoms = channels.channels(self.atomic_numbers, self.row_splits).astype(np.float32)
+        of_atoms = ElementChannels.of(channels).channels(self.atomic_numbers, self.row_splits).astype(np.float32)
         points = np.concatenate([of_atoms[:, None], self.coords], axis=1)
         return tf.RaggedTensor.from_row_splits(tf.constant(points), tf.constant(self.row_splits), validate=False)
 
@@ -217,7 +220,7 @@ class Molecules:
 
     def dataset(
         self,
-        channels: ElementChannels,
+        channels: ElementChannels | Sequence[str],
         *,
         batch_size: int = 256,
         shuffle: bool = False,

@@ -55,7 +55,7 @@ class Source(Protocol):
 
     def dataset(
         self,
-        channels: ElementChannels,
+        channels: ElementChannels | Sequence[str],
         *,
         batch_size: int = 256,
         shuffle: bool = False,
@@ -69,7 +69,7 @@ class Source(Protocol):
         there are labels.
 
         Args:
-          channels: the channel of each element.
+          channels: the channel of each element, also as symbols such as `("C", "N", "O", "H")`.
           batch_size: molecules in a batch. The last batch of an epoch may be smaller.
           shuffle: a new order in every epoch.
           seed: makes the order a function of it and the number of the epoch, the same in every process. None draws one.

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -132,7 +132,7 @@ class Shards:
 
     def dataset(
         self,
-        channels: ElementChannels,
+        channels: ElementChannels | Sequence[str],
         *,
         batch_size: int = 256,
         shuffle: bool = False,
@@ -149,6 +149,7 @@ class Shards:
             files than workers.
         """
         check_stream(batch_size, start, shard)
+        channels = ElementChannels.of(channels)
         channels.channels([atomic_number(symbol) for symbol in self.manifest.elements])
         worker, workers = shard
         if workers > 1 and len(self.files) < workers:

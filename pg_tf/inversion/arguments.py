@@ -7,6 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pg_tf._arguments import checked_data_format
+from pg_tf.boxes import Box
 from pg_tf.inversion.atoms import Array
 
 # Degrees of the polynomials; without a background there are none.
@@ -72,3 +73,32 @@ def polynomial_exponents(background: str | None) -> npt.NDArray[np.int64]:
     degree = _BACKGROUNDS[background]
     powers = [(i, j, d - i - j) for d in range(degree + 1) for i in range(d, -1, -1) for j in range(d - i, -1, -1)]
     return np.array(powers, np.int64).reshape(-1, 3)
+
+
+def likely_format(shape: tuple[int, ...], box: Any, data_format: str) -> str | None:
+    """What to say of grids whose channels are evidently on the other side; None of others.
+
+    They are where the axis that is taken for the channels is as long as two of the space, the third is shorter, and the
+    box is a cube: the other way round the voxels are cubes.
+
+    Args:
+      shape: `(C, nx, ny, nz)`, as the grids are taken.
+      box: of the caller, or None.
+      data_format: of the caller.
+    """
+    if box is None:
+        return None
+    lengths = np.asarray(Box(*box).lengths, np.float64)
+    if not np.allclose(lengths, lengths.reshape(-1)[0], rtol=1e-3):
+        return None
+    num_channels, x, y, z = shape
+    first = data_format == "channels_first"
+    others, odd = ({x, y}, z) if first else ({y, z}, x)
+    if others != {num_channels} or odd >= num_channels:
+        return None
+    other = "channels_last" if first else "channels_first"
+    given = [num_channels, x, y, z] if first else [x, y, z, num_channels]
+    return (
+        f"data_format: a grid of shape {given} in a cubic box is taken as {data_format}, for {num_channels} channels; "
+        f"{data_format!r} may be wrong and {other!r} right, for {odd}"
+    )

@@ -1,6 +1,7 @@
 """`grid_to_coords`: makes a problem of one channel of each of the caller's grids, and a result of what is found."""
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
-from pg_tf.inversion.arguments import atom_counts, checked_grids, per_channel, polynomial_exponents
+from pg_tf.inversion.arguments import atom_counts, checked_grids, likely_format, per_channel, polynomial_exponents
 from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.confidence import uncertainty
 from pg_tf.inversion.frame import Frame
@@ -98,6 +99,8 @@ def grid_to_coords(
     """
     values, single, rounding = checked_grids(grid, data_format)
     batch_size, num_channels = values.shape[:2]
+    if guess := likely_format(values.shape[1:], box, data_format):
+        warnings.warn(guess, stacklevel=2)
     sigmas = per_channel("sigma", sigma, num_channels)
     integrals = per_channel("weights", 1.0 if weights is None else weights, num_channels)
     counts = atom_counts(num_atoms, batch_size, num_channels)

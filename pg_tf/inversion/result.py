@@ -54,6 +54,18 @@ class Inversion:
     cell: npt.NDArray[np.float64]
     periodic: tuple[bool, bool, bool]
 
+    def __repr__(self) -> str:
+        single = not isinstance(self.points, tf.RaggedTensor)
+        points = [self.points] if single else self.points
+        converged = np.atleast_1d(self.converged)
+        atoms = " + ".join(str(len(one)) for one in list(points)[:8]) + (" + ..." if len(converged) > 8 else "")
+        what = "grid" if len(converged) == 1 else "grids"
+        return (
+            f"<Inversion of {len(converged)} {what}: {atoms} atoms, "
+            f"{int(converged.sum())} of {len(converged)} converged, "
+            f"at most {float(np.max(self.unexplained, initial=0)):.2g} atoms unexplained>"
+        )
+
     def to_xyz(self, elements: ElementChannels | Sequence[str], comment: str = "") -> Any:
         """The atoms in the XYZ format, see `pg_tf.inversion.to_xyz`: a string, or a list of them for a batch."""
         return self._each(lambda points: export.to_xyz(points, elements, comment))

@@ -6,8 +6,8 @@ learned, make the grids in `tf.data` instead (`pg_tf.Voxelizer`): there they are
 
 Coordinates are never cast to half precision, whatever the dtype policy: only the grids are.
 
-A program that loads a saved model imports `pg_tf.layers` first, and Keras finds the layers by itself. `model.export`
-makes a SavedModel that takes padded batches, also of a model with ragged inputs.
+`import pg_tf` is enough for `keras.models.load_model` to find the layers of a saved model. `model.export` makes a
+SavedModel that takes padded batches, also of a model with ragged inputs.
 """
 
 import keras

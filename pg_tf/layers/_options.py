@@ -1,6 +1,6 @@
 """Options of the layers as Keras saves them, and what the layers have in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,14 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from pg_tf._arguments import checked_data_format, checked_periodic
-from pg_tf.elements import SYMBOLS, ElementChannels
+from pg_tf.elements import ElementChannels
 
 
 def elements(value: Any) -> ElementChannels | None:
     """From `ElementChannels`, symbols, or what `elements_config` made."""
-    if value is None or isinstance(value, ElementChannels):
-        return value
-    return ElementChannels(**value) if isinstance(value, Mapping) else ElementChannels(value)
+    return None if value is None else ElementChannels.of(value)
 
 
 def elements_config(value: ElementChannels | None) -> dict[str, Any] | None:
@@ -26,7 +24,8 @@ def positive(name: str, value: Any, shape: tuple[int, ...]) -> float | list[floa
     """A number, or as many as `shape` says, greater than 0."""
     array = np.asarray(value, np.float64)
     if array.shape not in ((), shape) or not (np.isfinite(array).all() and (array > 0).all()):
-        raise ValueError(f"{name} must be one number or {shape[0]}, finite and greater than 0; got {value!r}")
+        numbers = " or ".join(["one number", *map(str, shape)])
+        raise ValueError(f"{name} must be {numbers}, finite and greater than 0; got {value!r}")
     return array.tolist()
 
 
@@ -75,18 +74,6 @@ def at_least_float32(dtype: str) -> tf.DType:
     return tf.float64 if dtype == "float64" else tf.float32
 
 
-def atoms(inputs: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    """What a dict of atoms holds, but for what is None; of `keys`, the first must be there."""
-    if not isinstance(inputs, Mapping):
-        raise ValueError(f"inputs must be a dict with {keys[0]!r}, and else only {', '.join(keys[1:])}; got {inputs!r}")
-    values = {name: value for name, value in inputs.items() if value is not None}
-    if set(values) - set(keys) or keys[0] not in values:
-        raise ValueError(
-            f"inputs must have {keys[0]!r}, and else only {', '.join(keys[1:])}; got {', '.join(sorted(inputs))}"
-        )
-    return values
-
-
 def shapes(inputs: Any) -> Any:
     return keras.tree.map_structure(lambda x: None if x is None else tuple(x.shape), inputs)
 
@@ -98,12 +85,16 @@ def map_flat(function: Callable[[tf.Tensor], tf.Tensor], values: Any) -> Any:
     return function(values)
 
 
-def looked_up(elements: ElementChannels, numbers: Any) -> Any:
-    """Channels of atomic numbers, -1 for padding. An element without a channel raises a ValueError where the values are
-    known, and has the channel `num_channels` elsewhere."""
-    ragged = isinstance(numbers, tf.RaggedTensor)
-    known = tf.get_static_value(numbers.flat_values if ragged else numbers)
-    if known is not None:
-        elements.channels(known, tf.get_static_value(numbers.row_splits) if ragged else None)
-    table = tf.constant(np.pad(elements.lookup_table, 1, constant_values=elements.num_channels))
-    return map_flat(lambda flat: tf.gather(table, tf.clip_by_value(flat, -1, len(SYMBOLS)) + 1), numbers)
+def row_splits(values: Any) -> Any:
+    """Where each molecule's atoms begin among those that `map_flat` sees."""
+    if isinstance(values, tf.RaggedTensor):
+        return values.row_splits
+    return None if values.shape.rank < 2 else tf.range(tf.shape(values)[0] + 1) * tf.shape(values)[1]
+
+
+def flattened(function: Callable[[tf.Tensor], tf.Tensor], values: Any) -> Any:
+    """`function` of the values of all atoms, one after another, `[N]`, laid out as `values` are."""
+    if isinstance(values, tf.RaggedTensor):
+        return values.with_flat_values(function(values.flat_values))
+    result = function(tf.reshape(values, [-1]))
+    return tf.reshape(result, tf.concat([tf.shape(values), tf.shape(result)[1:]], 0))

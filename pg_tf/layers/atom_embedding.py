@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pg_tf import embedding
 from pg_tf._arguments import as_tensor, checked_num_channels
+from pg_tf._atom_options import looked_up
 from pg_tf.elements import SYMBOLS, ElementChannels, atomic_number
 from pg_tf.layers import _options
 from pg_tf.layers.far_apart import FarApart
@@ -42,8 +43,9 @@ class AtomEmbedding(keras.layers.Layer):
       `[B, A, num_channels]` or ragged `[B, (A), num_channels]`; zeros for padding.
 
     Raises:
-      ValueError: if an option does not fit; when called with an element that has no vector. Inside of a `tf.function`
-        its vector is NaN instead, which `Voxelize` refuses.
+      ValueError: if an option does not fit; when called with an element that has no vector.
+      tf.errors.InvalidArgumentError: for such an element inside of a `tf.function`, such as `fit`. Under XLA, where
+        nothing can raise, its vector is NaN.
 
     Example:
 
@@ -97,8 +99,18 @@ class AtomEmbedding(keras.layers.Layer):
             self.add_loss(self.separation * self._crowding(vectors))
         # Rows for padding, for each element, and for elements that have none.
         table = tf.pad(tf.pad(vectors, [[1, 0], [0, 0]]), [[0, 1], [0, 0]], constant_values=np.nan)
-        rows = _options.looked_up(self._rows, as_tensor("atomic_numbers", inputs, tf.int32))
-        return _options.map_flat(lambda flat: tf.gather(table, flat + 1), rows)
+        numbers = as_tensor("atomic_numbers", inputs, tf.int32)
+        splits = _options.row_splits(numbers)
+
+        def of_atoms(flat: tf.Tensor) -> tf.Tensor:
+            return tf.gather(table, looked_up(self._rows, flat, splits, "vector") + 1)
+
+        result = _options.flattened(of_atoms, numbers)
+        return (
+            tf.ensure_shape(result, self.compute_output_shape(numbers.shape))
+            if isinstance(numbers, tf.Tensor)
+            else result
+        )
 
     def _crowding(self, vectors: tf.Tensor) -> tf.Tensor:
         difference = vectors[:, tf.newaxis] - vectors

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import _arguments
+from pg_tf import _arguments, _atom_dicts
 from pg_tf._limits import LARGEST_ENERGY
 from pg_tf.energies import lennard_jones
 from pg_tf.force_fields import PROBES, TRAPPE_ZEO, UFF, ForceField
@@ -102,7 +102,7 @@ class LennardJones(keras.layers.Layer):
         self.supports_jit = False  # the compiled kernel does not run under XLA
 
     def call(self, inputs: Any) -> Any:
-        atoms = _options.atoms(inputs, _KEYS)
+        atoms = _atoms(inputs)
         compute = _options.at_least_float32(self.compute_dtype)
         energies = [
             lennard_jones(
@@ -133,7 +133,7 @@ class LennardJones(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         # Not traced as Keras would: it makes dense placeholders even of ragged inputs.
-        _options.atoms(inputs, _KEYS)
+        _atoms(inputs)
         return keras.KerasTensor(self.compute_output_shape(_options.shapes(inputs)), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -147,6 +147,12 @@ class LennardJones(keras.layers.Layer):
             **_options.saved(self, "cutoff", "shift", "max_energy", "temperature", "data_format"),
             "force_field": field,
         }
+
+
+def _atoms(inputs: Any) -> dict[str, Any]:
+    if not isinstance(inputs, Mapping):
+        raise ValueError(f"inputs must be a dict with 'coords', and else only {', '.join(_KEYS[1:])}; got {inputs!r}")
+    return _atom_dicts.split(inputs, _KEYS, rest=False)[0]
 
 
 def _probe(probe: Any) -> str | list[float]:

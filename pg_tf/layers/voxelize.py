@@ -7,29 +7,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pg_tf import _arguments
+from pg_tf import _arguments, _atom_dicts
 from pg_tf._arguments import as_tensor
-from pg_tf._atoms import flat_atoms, flat_channels
-from pg_tf.boxes import centered_box
+from pg_tf._atom_options import NORMALIZATIONS, OfChannels, checked_elements
 from pg_tf.elements import ElementChannels
 from pg_tf.layers import _options
 from pg_tf.points import split_points
+from pg_tf.radii import radii
 from pg_tf.voxelization import DTYPES, voxelize
-
-_KEYS = ("coords", "channels", "atomic_numbers", "weights", "features", "sigma", "box", "cell")
 
 
 @keras.saving.register_keras_serializable(package="pg_tf")
 class Voxelize(keras.layers.Layer):
-    """Turns atoms into voxel grids, see `pg_tf.voxelize`.
+    """Turns atoms into voxel grids, see `pg_tf.voxelize`: channels last as in Keras, while that puts them first.
 
     Differentiable with respect to coordinates, weights, features, boxes and cells, and to sigma where it is trained.
 
     Args:
       num_channels: channels of the grid; None takes those of `elements`, or one.
       grid_shape: voxels along x, y and z, or one number for all three.
-      sigma: standard deviation of the Gaussians, Å: a number, or one for each channel.
+      sigma: standard deviation of the Gaussians, Å: a number, one for each channel, or radii by name, such as "vdw".
+      radius_scale: as in `pg_tf.voxelize`.
       trainable_sigma: makes sigma weights of the layer, which stay positive (softplus).
+      normalize: as in `pg_tf.voxelize`.
       elements: the channel of each element, `pg_tf.ElementChannels` or symbols such as `("C", "N", "O", "H")`; for
         inputs with "atomic_numbers".
       box: a `pg_tf.Box` or `(origin, lengths)` for all molecules, parts of shape `[3]`, Å.
@@ -48,8 +48,9 @@ class Voxelize(keras.layers.Layer):
     Input shape:
       Points `[B, A, 4]` with the columns channel, x, y, z, channel -1 padding, or ragged `[B, (A), 4]`; or a dict with
       "coords" `[B, A, 3]` and any of "channels" `[B, A]` (-1 padding) or "atomic_numbers" `[B, A]` (0 padding),
-      "weights" `[B, A]`, "features" `[B, A, num_channels]`, "sigma" `[B, A]`, "box" (a pair of `[B, 3]`) and "cell"
-      `[B, 3, 3]`, the former six ragged or all padded. What the dict has comes before what the layer was made with. A
+      "weights" `[B, A]`, "features" `[B, A, num_channels]`, "sigma" `[B, A]`, "box" (a pair of `[B, 3]`), "cell"
+      `[B, 3, 3]` and "center" `[B, 3]` (of the box of `lengths`), the former six ragged or all padded; "points" may
+      stand for "coords" and "channels". What the dict has comes before what the layer was made with. A
       single molecule without the axis B is taken too. Atoms that the mask of an input leaves out, such as that of
       `keras.layers.Embedding(mask_zero=True)`, are padding.
 
@@ -73,9 +74,11 @@ class Voxelize(keras.layers.Layer):
         self,
         num_channels: int | None = None,
         grid_shape: int | Sequence[int] = 32,
-        sigma: float | Sequence[float] = 0.4,
+        sigma: float | Sequence[float] | str = 0.4,
         *,
+        radius_scale: float = 0.5,
         trainable_sigma: bool = False,
+        normalize: str | None = None,
         elements: ElementChannels | Sequence[str] | Mapping[str, Any] | None = None,
         box: Any = None,
         lengths: float | Sequence[float] | None = None,
@@ -87,15 +90,16 @@ class Voxelize(keras.layers.Layer):
         **layer_options: Any,
     ) -> None:
         super().__init__(autocast=False, **layer_options)
-        self.elements = _options.elements(elements)
-        if num_channels is None:
-            num_channels = 1 if self.elements is None else self.elements.num_channels
-        self.num_channels = _arguments.checked_num_channels(num_channels)
-        if self.elements is not None and self.elements.num_channels != num_channels:
-            raise ValueError(f"num_channels: {num_channels}, but elements has {self.elements.num_channels}; give one")
+        self.num_channels, self.elements = checked_elements(num_channels, elements)
         self.grid_shape = _arguments.checked_grid_shape(grid_shape)
-        self.sigma = _options.positive("sigma", sigma, (num_channels,))
+        self.sigma = sigma if isinstance(sigma, str) else _options.positive("sigma", sigma, (self.num_channels,))
+        self.radius_scale: Any = _options.positive("radius_scale", radius_scale, ())
         self.trainable_sigma = bool(trainable_sigma)
+        if isinstance(sigma, str) and radii(sigma) is not None and self.trainable_sigma:
+            raise ValueError(f"trainable_sigma: {sigma!r} are fixed radii; give a number, or one for each channel")
+        if normalize not in NORMALIZATIONS:
+            raise ValueError(f"normalize must be one of {NORMALIZATIONS}, got {normalize!r}")
+        self.normalize = normalize
         self.box = _options.box(box)
         self.lengths = None if lengths is None else _options.positive("lengths", lengths, (3,))
         if self.box is not None and self.lengths is not None:
@@ -134,6 +138,8 @@ class Voxelize(keras.layers.Layer):
             **self._atoms(inputs, mask),
             num_channels=self.num_channels,
             grid_shape=self.grid_shape,
+            radius_scale=self.radius_scale,
+            normalize=self.normalize,
             periodic=self.periodic,
             data_format=self.data_format,
             dtype=self.compute_dtype,
@@ -157,70 +163,48 @@ class Voxelize(keras.layers.Layer):
 
     def _atoms(self, inputs: Any, mask: Any) -> dict[str, Any]:
         """Arguments of `voxelize`."""
-        if isinstance(inputs, Mapping):
-            atoms = _options.atoms(inputs, _KEYS)
-        else:
-            split = split_points(inputs, implementation=self.implementation)
-            atoms = dict(zip(("coords", "channels"), split, strict=True))
-        if "atomic_numbers" in atoms:
-            channels = self._channels(atoms.pop("atomic_numbers"), soft="features" in atoms)
-            if "channels" in atoms:
-                raise ValueError("inputs: give 'channels' or 'atomic_numbers', not both")
-            atoms["channels"] = channels
+        atoms = dict(_atom_dicts.split(inputs, rest=False)[0]) if isinstance(inputs, Mapping) else {"points": inputs}
+        if "points" in atoms:
+            split = split_points(atoms.pop("points"), implementation=self.implementation)
+            atoms.update(zip(("coords", "channels"), split, strict=True))
+        if "channels" not in atoms and "atomic_numbers" in atoms:
+            atoms["elements"] = self.elements
         for kept in keras.tree.flatten(mask):
             if kept is not None:
-                channels = as_tensor("channels", atoms["channels"], tf.int32) if "channels" in atoms else 0
-                atoms["channels"] = (channels + 1) * tf.cast(kept, tf.int32) - 1
+                name = "atomic_numbers" if "channels" not in atoms and "atomic_numbers" in atoms else "channels"
+                padding = 1 if name == "channels" else 0
+                values = as_tensor(name, atoms[name], tf.int32) if name in atoms else 0
+                atoms[name] = (values + padding) * tf.cast(kept, tf.int32) - padding
         if "sigma" not in atoms:
-            atoms["sigma"] = self._sigma_of_atoms(atoms)
+            atoms["sigma"] = self._sigma()
         elif self.trainable_sigma:
             raise ValueError("inputs: with trainable_sigma there can be no 'sigma' among them")
         atoms.setdefault("cell", self.cell)
         if "box" not in atoms:
-            atoms["box"] = self.box if self.lengths is None else self._centered_box(atoms)
+            atoms.update(box=self.box, lengths=self.lengths)
         return atoms
 
-    def _channels(self, atomic_numbers: Any, soft: bool) -> Any:
-        numbers = as_tensor("atomic_numbers", atomic_numbers, tf.int32)
-        if self.elements is not None and not soft:
-            return _options.looked_up(self.elements, numbers)
-        if self.num_channels != 1 and not soft:
-            raise ValueError(
-                f"elements: which element goes to which of the {self.num_channels} channels? Give the layer elements, "
-                f"or features with the inputs"
-            )
-        return _options.map_flat(lambda flat: tf.where(flat > 0, 0, -1), numbers)
-
-    def _sigma_of_atoms(self, atoms: Mapping[str, Any]) -> Any:
+    def _sigma(self) -> Any:
         sigma = self.sigma if self._raw_sigma is None else tf.math.softplus(self._raw_sigma)
-        if isinstance(self.sigma, float):
-            return sigma
-        if "features" in atoms:
-            raise ValueError("sigma: with features an atom is in many channels; give one sigma for all of them")
-        coords = as_tensor("coords", atoms["coords"], _options.at_least_float32(self.compute_dtype))
-        layout, flat = flat_atoms("coords", coords, 3)
-        channel = tf.clip_by_value(flat_channels(atoms.get("channels"), layout, flat), 0, self.num_channels - 1)
-        return layout.unflatten(tf.gather(tf.cast(sigma, flat.dtype), channel))
-
-    def _centered_box(self, atoms: Mapping[str, Any]) -> Any:
-        coords = as_tensor("coords", atoms["coords"], self._box_dtype(atoms))
-        return centered_box(coords, self.lengths, channels=atoms.get("channels"), implementation=self.implementation)
+        return OfChannels(sigma) if isinstance(self.sigma, list) else sigma
 
     def _box_dtype(self, inputs: Any) -> tf.DType:
         """float64 for coordinates in float64: far from the origin they need it, and so do their boxes."""
-        coords = inputs["coords"] if isinstance(inputs, Mapping) else inputs
+        named = isinstance(inputs, Mapping)
+        coords = inputs["points" if "points" in inputs else "coords"] if named else inputs
         given = tf.as_dtype(getattr(coords, "dtype", tf.float32))
         return tf.float64 if given == tf.float64 else _options.at_least_float32(self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        atoms = tuple(input_shape["coords"] if isinstance(input_shape, Mapping) else input_shape)
+        named = isinstance(input_shape, Mapping)
+        atoms = tuple(input_shape["points" if "points" in input_shape else "coords"] if named else input_shape)
         batch = atoms[:1] if len(atoms) == 3 else ()
         shape = (*batch, *self.grid_shape, self.num_channels)
         if self.data_format == "channels_first":
             shape = (*batch, self.num_channels, *self.grid_shape)
         if not self.return_box:
             return shape
-        given = input_shape.get("box") if isinstance(input_shape, Mapping) else None
+        given = input_shape.get("box") if named else None
         given = self.box if given is None else given
         rotated = given is not None and sum(part is not None for part in given) == 3
         return shape, ((*batch, 3), (*batch, 3), *([(*batch, 3, 3)] if rotated else []))
@@ -228,7 +212,7 @@ class Voxelize(keras.layers.Layer):
     def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
         # Not traced as Keras would: it makes dense placeholders even of ragged inputs.
         if isinstance(inputs, Mapping):
-            _options.atoms(inputs, _KEYS)
+            _atom_dicts.split(inputs, rest=False)
         if any(getattr(x, "ragged", False) for x in keras.tree.flatten(inputs)):
             self.supports_jit = False  # XLA cannot pad them, and accelerators are where Keras compiles by itself
         shape = self.compute_output_shape(_options.shapes(inputs))
@@ -240,7 +224,8 @@ class Voxelize(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            **_options.saved(self, "num_channels", "grid_shape", "sigma", "trainable_sigma", "elements", "box"),
+            **_options.saved(self, "num_channels", "grid_shape", "sigma", "radius_scale", "trainable_sigma"),
+            **_options.saved(self, "normalize", "elements", "box"),
             **_options.saved(self, "lengths", "cell", "periodic", "data_format", "implementation", "return_box"),
             "elements": _options.elements_config(self.elements),
         }

@@ -3,7 +3,16 @@ takes one."""
 
 from pg_tf.structures.cif import read_cif
 from pg_tf.structures.ligands import read_mol2, read_pdbqt
-from pg_tf.structures.objects import from_ase, from_pymatgen, from_rdkit, to_ase, to_pymatgen, to_rdkit
+from pg_tf.structures.objects import (
+    as_structure,
+    from_ase,
+    from_pymatgen,
+    from_rdkit,
+    is_structure_like,
+    to_ase,
+    to_pymatgen,
+    to_rdkit,
+)
 from pg_tf.structures.pdb import read_pdb
 from pg_tf.structures.poscar import read_poscar
 from pg_tf.structures.read import read_structure
@@ -13,9 +22,11 @@ from pg_tf.structures.xyz import read_xyz
 
 __all__ = [
     "Structure",
+    "as_structure",
     "from_ase",
     "from_pymatgen",
     "from_rdkit",
+    "is_structure_like",
     "read_cif",
     "read_mol2",
     "read_pdb",

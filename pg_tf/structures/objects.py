@@ -183,3 +183,36 @@ def to_rdkit(structure: Structure) -> Any:
     molecule.AddConformer(geometry)
     molecule.SetProp("_Name", structure.name)
     return molecule.GetMol()
+
+
+def is_structure_like(value: Any) -> bool:
+    """Whether `as_structure` takes it: a `Structure`, an RDKit `Mol`, `ase.Atoms`, or pymatgen's structures."""
+    return isinstance(value, (Structure, Chem.Mol)) or _is_ase(value) or _is_pymatgen(value)
+
+
+def as_structure(value: Any) -> Structure:
+    """A `Structure` as it is, or from an RDKit `Mol`, `ase.Atoms`, or a pymatgen `Structure` or `Molecule`.
+
+    Raises:
+      ValueError: if it is none of these, or as `from_rdkit`, `from_ase` and `from_pymatgen`.
+    """
+    if isinstance(value, Structure):
+        return value
+    if isinstance(value, Chem.Mol):
+        return from_rdkit(value)
+    if _is_ase(value):
+        return from_ase(value)
+    if _is_pymatgen(value):
+        return from_pymatgen(value)
+    raise ValueError(
+        f"structure: must be a pg_tf.structures.Structure, rdkit.Chem.Mol, ase.Atoms or a pymatgen structure, got "
+        f"{type(value).__name__}"
+    )
+
+
+def _is_ase(value: Any) -> bool:
+    return all(hasattr(value, name) for name in ("numbers", "positions", "cell", "pbc", "arrays"))
+
+
+def _is_pymatgen(value: Any) -> bool:
+    return all(hasattr(value, name) for name in ("sites", "species", "cart_coords"))

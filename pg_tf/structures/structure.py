@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -143,13 +144,13 @@ class Structure:
         """What `lennard_jones` takes: `pg_tf.lennard_jones(**structure.atoms(), probe="CH4")`."""
         return {name: getattr(self, name) for name in ("coords", "atomic_numbers", "cell", "periodic", "weights")}
 
-    def points(self, channels: ElementChannels) -> npt.NDArray[np.float64]:
+    def points(self, channels: ElementChannels | Sequence[str]) -> npt.NDArray[np.float64]:
         """Points `[A, 4]` with columns channel, x, y, z (Å). They hold no weights: give those to `voxelize`.
 
         Raises:
           ValueError: if an element has no channel.
         """
-        return np.column_stack([channels.channels(self.atomic_numbers), self.coords])
+        return np.column_stack([ElementChannels.of(channels).channels(self.atomic_numbers), self.coords])
 
     def wrapped(self) -> Structure:
         """The same structure with all atoms inside of the cell, along the periodic axes."""
