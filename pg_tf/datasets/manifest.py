@@ -37,6 +37,7 @@ class Manifest:
       skipped: records of the source that are not here, by reason; `skipped.txt` names them.
       questions: what is odd about the labels and should be looked at.
       shards: in order.
+      notes: what was doubtful about records that are here, by reason; `notes.txt` names them.
     """
 
     source: Mapping[str, Any]
@@ -49,6 +50,7 @@ class Manifest:
     skipped: Mapping[str, int]
     questions: Sequence[str]
     shards: Sequence[ShardEntry]
+    notes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def splits(self) -> tuple[str, ...]:

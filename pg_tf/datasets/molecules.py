@@ -30,6 +30,7 @@ class Molecules:
       labels: float32 `[B]`, or None.
       names: B names such as SMILES or titles; "" where left out.
       skipped: a line for each record of the source that is not here: where it was and what is wrong with it.
+      notes: a line for whatever was doubtful about a record that is here, or had to be assumed.
       unit: of the labels, such as "eV"; "" if not known.
       origin: what `fingerprint` returns where that is known from where they were read; "" computes it.
 
@@ -46,6 +47,7 @@ class Molecules:
     skipped: tuple[str, ...] = ()
     unit: str = ""
     origin: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         row_splits = _as_array("row_splits", self.row_splits, np.int64, "iu")
@@ -94,6 +96,7 @@ class Molecules:
         object.__setattr__(self, "coords", coords)
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "skipped", tuple(self.skipped))
+        object.__setattr__(self, "notes", tuple(self.notes))
 
     @classmethod
     def from_arrays(
@@ -104,6 +107,7 @@ class Molecules:
         names: Sequence[str] = (),
         skipped: Sequence[str] = (),
         unit: str = "",
+        notes: Sequence[str] = (),
     ) -> Molecules:
         """Molecules from an array of atomic numbers `[A]` and one of coordinates `[A, 3]` (Å) for each."""
         if len(atomic_numbers) != len(coords):
@@ -124,6 +128,7 @@ class Molecules:
             tuple(names),
             tuple(skipped),
             unit,
+            notes=tuple(notes),
         )
 
     def __len__(self) -> int:
@@ -279,6 +284,7 @@ def concatenate(parts: Sequence[Molecules]) -> Molecules:
         tuple(name for part in parts for name in part.names),
         tuple(line for part in parts for line in part.skipped),
         parts[0].unit if parts else "",
+        notes=tuple(line for part in parts for line in part.notes),
     )
 
 

@@ -11,7 +11,9 @@ import numpy as np
 from pg_tf.elements import SYMBOLS
 from pg_tf.formats.atoms import FileAtoms
 from pg_tf.formats.element_names import named, number_of_symbol
+from pg_tf.formats.limits import TooLarge, longest_record
 from pg_tf.formats.numbers import number_in, whole_number_in
+from pg_tf.formats.streams import lines
 
 # Types that stand for no atom: dummies, lone pairs, and what only queries have.
 _NO_ATOMS = ("Du", "LP", "Any", "Hal", "Het", "Hev")
@@ -20,27 +22,34 @@ Numbered = tuple[int, str]
 """A line and its number in the file, from 1."""
 
 
-def molecules(lines: Iterable[str]) -> Iterator[list[Numbered]]:
+def records(content: Iterable[bytes], name: str) -> Iterator[list[Numbered]]:
     """The lines of each molecule of a file; remarks and what stands before the first molecule do not count."""
     molecule: list[Numbered] = []
-    for number, line in enumerate(lines, 1):
+    size, limit = 0, longest_record()
+    for number, line in enumerate(lines(content, name), 1):
         if line.strip().upper() == "@<TRIPOS>MOLECULE":
             if molecule:
                 yield molecule
-            molecule = [(number, line)]
+            molecule, size = [(number, line)], 0
         elif molecule and not line.startswith("#"):
             molecule.append((number, line))
+            size += len(line) + 1
+            if size > limit:
+                raise TooLarge(f"{name}: the molecule from line {molecule[0][0]} on", "record", limit)
     if molecule:
         yield molecule
 
 
-def parsed_molecule(
-    molecule: list[Numbered], elements: Mapping[str, str] | None, doubt: Callable[[str], None]
-) -> FileAtoms:
+def title(molecule: list[Numbered]) -> str:
+    """The name of a molecule."""
+    return molecule[1][1].strip() if len(molecule) > 1 else ""
+
+
+def parsed(molecule: list[Numbered], elements: Mapping[str, str] | None, doubt: Callable[[str], None]) -> FileAtoms:
     """The atoms of a molecule.
 
     Args:
-      molecule: as `molecules` yields it.
+      molecule: as `records` yields it.
       elements: symbols by the names or types of atoms, in place of what the file says.
       doubt: is called with what is odd.
 
@@ -101,13 +110,14 @@ def _sections(molecule: list[Numbered]) -> dict[str, list[Numbered]]:
 
 
 def _atomic_number(name: str, kind: str, number: int, elements: Mapping[str, str] | None) -> int:
-    """The element of a type such as C.ar, N.pl3 or Cl. Types of force fields, such as ca for an aromatic carbon, begin
-    with a small letter and are none of this format."""
+    """The element of a type such as C.ar, N.pl3 or Cl. Types of force fields are none of this format: ca for an
+    aromatic carbon begins with a small letter, and CA, HO or OS has two capitals."""
     given = named(elements, name, kind)
     if given is not None:
         return given
     symbol = kind.split(".")[0]
-    result = number_of_symbol(symbol) if symbol[:1].isupper() else 0
+    of_force_field = re.fullmatch(r"[CHNOPS][A-Z]", symbol) and symbol not in ("CL", "SI")
+    result = number_of_symbol(symbol) if symbol[:1].isupper() and not of_force_field else 0
     if not 1 <= result < len(SYMBOLS):
         raise ValueError(
             f"line {number}: atom {name} has the type {kind!r}, which tells no element; name it in elements"

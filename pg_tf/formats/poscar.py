@@ -29,7 +29,7 @@ def parsed_poscar(
     Raises:
       ValueError: if it is no such file; the text names the line.
     """
-    lines = text.splitlines()
+    lines = text.rstrip("\n").split("\n")
     if len(lines) < 7:
         raise ValueError(f"it has {len(lines)} lines; a scale, three lattice vectors, counts and atoms are wanted")
     cell = _cell(lines)

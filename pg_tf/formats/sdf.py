@@ -8,24 +8,41 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from pg_tf.formats.atoms import FileAtoms
 from pg_tf.formats.element_names import named, number_of_symbol
 from pg_tf.formats.numbers import number_in, whole_number_in
+from pg_tf.formats.streams import delimited
+
+# A damaged record cannot swallow the next ones.
+# Matches to the end of the line, which must be there: after a bare "$$$$" the file may be cut off.
+_RECORD_END = re.compile(rb"^\$\$\$\$[^\n]*\n", re.MULTILINE)
 
 Symbols = list[tuple[int, str]]
 """The line of each atom and what it is called there."""
 
 
-def parsed_record(lines: Sequence[str], elements: Mapping[str, str] | None = None) -> FileAtoms:
+def records(content: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The records of a file, each with its closing line `$$$$` but the last of a file that is cut off."""
+    return delimited(content, _RECORD_END, name)
+
+
+def title(record: bytes) -> str:
+    """The first line of a record."""
+    first = record.partition(b"\n")[0].decode("utf-8", "replace").strip()
+    return "" if first.startswith("$$$$") else first
+
+
+def parsed(record: bytes, elements: Mapping[str, str] | None, doubt: Callable[[str], None]) -> FileAtoms:
     """The atoms and data fields of a record.
 
     Args:
-      lines: without the closing line `$$$$`.
+      record: as `records` yields it.
       elements: symbols by what the file calls its atoms, such as `{"R#": "H"}`.
+      doubt: is called with what is odd.
 
     Returns:
       The atoms; `values` are the data fields, of which a multiple one has the first value.
@@ -34,7 +51,10 @@ def parsed_record(lines: Sequence[str], elements: Mapping[str, str] | None = Non
       ValueError: if it is no such record, has an atom that is no element, or no 3D geometry. The text names the line,
         counted from the first of the record.
     """
-    lines = [line.rstrip("\r\n") for line in lines]
+    lines = record.decode("utf-8", "replace").rstrip("\n").split("\n")
+    if not lines[-1].startswith("$$$$"):
+        raise ValueError("the file ends before the record's closing line $$$$")
+    del lines[-1]
     if len(lines) < 4:
         raise ValueError(f"it has {len(lines)} lines, and no line 4 with the numbers of atoms and bonds")
     version = lines[3][33:39].strip().upper()
@@ -98,8 +118,8 @@ def _v3000(lines: Sequence[str]) -> tuple[Symbols, list[list[float]], int]:
             entries.append((number, text[7:].split()))
     else:
         raise ValueError("its line M  END is missing")
-    starts = [words[:2] for _, words in entries]
-    counts = next((words for _, words in entries if words[:1] == ["COUNTS"]), [])
+    starts = [[word.upper() for word in words[:2]] for _, words in entries]
+    counts = next((words for _, words in entries if words and words[0].upper() == "COUNTS"), [])
     promised = whole_number_in(counts[1]) if len(counts) > 1 else None
     if promised is None or ["BEGIN", "ATOM"] not in starts or ["END", "ATOM"] not in starts:
         raise ValueError("it has no counts, or no block of atoms that begins and ends")
@@ -125,16 +145,21 @@ def _place(texts: Sequence[str], line: str, number: int) -> list[float]:
 
 
 def _fields(lines: Sequence[str]) -> dict[str, str]:
-    """Data fields by their names: lines after a header `> <name>`, up to an empty one."""
-    fields: dict[str, str] = {}
-    name: str | None = None
+    """Data fields by their names: lines after a header `> <name>`, up to an empty one. One that is there twice has both
+    values, unless they are the same."""
+    found: list[tuple[str, list[str]]] = []
+    value: list[str] | None = None
     for line in lines:
         if header := re.match(r">.*?<(.*)>", line):
-            name = header[1].strip()
+            value = []
+            found.append((header[1].strip(), value))
         elif not line.strip():
-            name = None
-        elif name is not None and name not in fields:
-            fields[name] = line.strip()
-        elif name is not None and len(fields) and list(fields)[-1] == name:
-            fields[name] += f"\n{line.strip()}"
-    return fields
+            value = None
+        elif value is not None:
+            value.append(line.strip())
+    fields: dict[str, list[str]] = {}
+    for name, parts in found:
+        values = fields.setdefault(name, [])
+        if (text := "\n".join(parts)) not in values:
+            values.append(text)
+    return {name: "\n".join(values) for name, values in fields.items()}

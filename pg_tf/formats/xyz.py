@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ import numpy.typing as npt
 from pg_tf.elements import SYMBOLS
 from pg_tf.formats.atoms import FileAtoms
 from pg_tf.formats.element_names import named, number_of_symbol
+from pg_tf.formats.limits import TooLarge, longest_record
 from pg_tf.formats.numbers import number_in, whole_number_in
+from pg_tf.formats.streams import lines
 
 _PAIR = re.compile(r"""([A-Za-z_][\w.-]*)\s*=\s*("(?:[^"\\]|\\.)*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s"'={}\[\]]+)""")
 _TRUE, _FALSE = ("t", "true", "1", ".true."), ("f", "false", "0", ".false.")
@@ -32,26 +34,29 @@ class RawFrame:
     lines: list[str]
 
 
-def frames(lines: Iterable[str]) -> Iterator[RawFrame]:
+def records(content: Iterable[bytes], name: str) -> Iterator[RawFrame]:
     """The frames of a file; empty lines between them do not count.
 
     One whose first line is not a number of atoms is the last: nothing says where the next one begins.
     """
-    numbered = enumerate(lines, 1)
+    numbered = enumerate(lines(content, name), 1)
+    limit = longest_record()
     pending: list[tuple[int, str]] = []
     while True:
         number, head = pending.pop() if pending else next(numbered, (0, ""))
         if not number:
             return
-        head = head.lstrip("\ufeff")
         if not head.strip():
             continue
         if (count := whole_number_in(head)) is None:
             yield RawFrame(number, [head])
             return
-        frame = [head]
+        frame, size = [head], 0
         for _, line in numbered:
             frame.append(line)
+            size += len(line) + 1
+            if size > limit:
+                raise TooLarge(f"{name}: the frame from line {number} on", "record", limit)
             if len(frame) == count + 2:
                 break
         # Lattice vectors after the atoms, as some programs write them.
@@ -63,20 +68,20 @@ def frames(lines: Iterable[str]) -> Iterator[RawFrame]:
         yield RawFrame(number, frame)
 
 
-def parsed_frame(raw: RawFrame, elements: Mapping[str, str] | None = None) -> FileAtoms:
+def parsed(raw: RawFrame, elements: Mapping[str, str] | None, doubt: Callable[[str], None]) -> FileAtoms:
     """The atoms of a frame.
 
     Args:
       raw: its lines.
       elements: symbols by what the file calls the atoms, in place of what that says.
+      doubt: is called with what is odd.
 
     Raises:
       ValueError: if it is none; the text names the line, numbered in the file, and what is wrong there.
     """
-    count = checked_count(raw)
-    lines = [line.rstrip("\r\n") for line in raw.lines]
-    values = _values(lines[1], raw.number + 1)
-    atoms = [line.split() for line in lines[2 : count + 2]]
+    count = _checked_count(raw)
+    values = _values(raw.lines[1], raw.number + 1)
+    atoms = [line.split() for line in raw.lines[2 : count + 2]]
     columns = _columns(values, atoms, raw.number + 1)
     numbers, coords, occupancies = [], [], []
     for number, words in enumerate(atoms, raw.number + 2):
@@ -89,7 +94,7 @@ def parsed_frame(raw: RawFrame, elements: Mapping[str, str] | None = None) -> Fi
         coords.append(place)
         if "occupancy" in columns:
             occupancies.append(number_in(words[columns["occupancy"]][0]))
-    cell = _cell(values, lines[count + 2 :], raw.number + 1)
+    cell = _cell(values, raw.lines[count + 2 :], raw.number + 1)
     return FileAtoms(
         np.array(numbers, np.int32),
         np.array(coords, np.float64).reshape(-1, 3),
@@ -100,7 +105,13 @@ def parsed_frame(raw: RawFrame, elements: Mapping[str, str] | None = None) -> Fi
     )
 
 
-def checked_count(raw: RawFrame) -> int:
+def complete(raw: RawFrame) -> RawFrame:
+    """The frame, if it has a number of atoms and their lines; raises ValueError otherwise."""
+    _checked_count(raw)
+    return raw
+
+
+def _checked_count(raw: RawFrame) -> int:
     """The number of atoms of a frame; raises ValueError unless it is one and the lines of the atoms are there."""
     head = raw.lines[0].strip()
     count = whole_number_in(head)

@@ -2,7 +2,7 @@
 takes one."""
 
 from pg_tf.structures.cif import read_cif
-from pg_tf.structures.ligands import read_mol2, read_pdbqt
+from pg_tf.structures.molecule_files import read_mol2, read_pdbqt, read_sdf, read_xyz
 from pg_tf.structures.objects import (
     as_structure,
     from_ase,
@@ -18,7 +18,6 @@ from pg_tf.structures.poscar import read_poscar
 from pg_tf.structures.read import read_structure
 from pg_tf.structures.structure import Structure
 from pg_tf.structures.write import write_structure
-from pg_tf.structures.xyz import read_xyz
 
 __all__ = [
     "Structure",
@@ -32,6 +31,7 @@ __all__ = [
     "read_pdb",
     "read_pdbqt",
     "read_poscar",
+    "read_sdf",
     "read_structure",
     "read_xyz",
     "to_ase",

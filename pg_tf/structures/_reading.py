@@ -8,10 +8,10 @@ from types import TracebackType
 
 import numpy as np
 
-from pg_tf.datasets.readers.record import Path
 from pg_tf.formats.atoms import FileAtoms
-from pg_tf.structures.overlaps import check_overlaps
-from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
+from pg_tf.formats.rules import OCCUPANCY_SLACK, odd_distances, odd_room
+from pg_tf.structures.overlaps import check_overlaps, odd_bonds
+from pg_tf.structures.structure import Structure
 from pg_tf.structures.symmetry import check_lengths
 
 
@@ -19,11 +19,11 @@ class Doubts:
     """What a reader doubts while it reads a file. Errors that leave the block name the file.
 
     Args:
-      path: of the file.
+      path: of the file, for messages.
       strict: whether the first doubt is an error.
     """
 
-    def __init__(self, path: Path, strict: bool) -> None:
+    def __init__(self, path: str, strict: bool) -> None:
         self._path, self._strict, self._notes = path, strict, list[str]()
 
     def add(self, cause: str) -> None:
@@ -32,6 +32,18 @@ class Doubts:
             raise ValueError(cause)
         warnings.warn(f"{self._path}: {cause}", stacklevel=4)
         self._notes.append(cause)
+
+    def look_at(self, structure: Structure) -> None:
+        """Doubts what is odd about the distances of a structure, whose atoms do not lie on one another."""
+        if structure.cell is None:
+            odd = odd_distances(structure.atomic_numbers, structure.coords, np.asarray(structure.weights))
+        else:
+            odd = odd_bonds(structure)
+        for cause in odd:
+            self.add(cause)
+        if all(structure.periodic or (False,)):
+            for cause in odd_room(structure.volume, float(np.asarray(structure.weights).sum())):
+                self.add(cause)
 
     def noted(self, structure: Structure) -> Structure:
         """The structure, with the doubts as its notes."""
@@ -73,4 +85,5 @@ def checked_structure(atoms: FileAtoms, name: str, doubts: Doubts) -> Structure:
     if structure.cell is not None:
         check_lengths(np.linalg.norm(structure.cell[np.asarray(structure.periodic)], axis=1).tolist())
     check_overlaps(structure, atoms.names or [f"{symbol} ({i})" for i, symbol in enumerate(structure.symbols)])
+    doubts.look_at(structure)
     return doubts.noted(structure)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 
 import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.datasets.readers.record import CLOSEST, Path
+from pg_tf.formats.rules import CLOSEST
+from pg_tf.formats.sources import Input, full_name, repeatable
 from pg_tf.structures._reading import Doubts
-from pg_tf.structures._text import read_text
+from pg_tf.structures.cif_blocks import parsed_cif
 from pg_tf.structures.cif_evidence import doubts_of_formula, doubts_of_labels
 from pg_tf.structures.cif_items import Items
 from pg_tf.structures.cif_sites import Site, read_sites, without_alternatives
@@ -32,7 +32,7 @@ _SMALLEST_ANGLE = 5.0
 
 
 def read_cif(
-    path: Path, *, block: str | None = None, elements: Mapping[str, str] | None = None, strict: bool = False
+    path: Input, *, block: str | int | None = None, elements: Mapping[str, str] | None = None, strict: bool = False
 ) -> Structure:
     """Reads one crystal structure of a CIF file: all atoms of one cell, by the symmetry operations in the file or,
     where it lists none, by those of the space group that it names.
@@ -42,8 +42,9 @@ def read_cif(
     wrapped.
 
     Args:
-      path: `.cif` or `.cif.gz`.
-      block: name of the data block; None takes the first that has atoms.
+      path: the file, as in `read_structure`.
+      block: name of the data block, or its number among those with atoms, from 0 or negative from the end; None takes
+        the first that has atoms, and tells of others.
       elements: element symbols by site labels or type symbols, such as `{"M1": "Fe"}`, in place of what the file says.
       strict: raise where otherwise a warning is given: what the file says about its composition, the multiplicity of
         its sites or its symmetry does not fit its atoms, sites are alternatives without occupancies, or several blocks
@@ -57,8 +58,9 @@ def read_cif(
         read, an atom that is no element, or atoms that lie on one another and do not share their place by occupancy.
       OSError: if the file cannot be opened.
     """
-    with Doubts(path, strict) as doubts:
-        items = _chosen(parsed_cif(path, doubts.add), block, doubts.add)
+    source = repeatable(path)
+    with Doubts(full_name(source), strict) as doubts:
+        items = _chosen(parsed_cif(source, doubts.add), block, doubts.add)
         unit_cell = _unit_cell(items)
         cell = _lattice(unit_cell, doubts.add)
         operations = operations_in(items, unit_cell, doubts.add)
@@ -66,51 +68,29 @@ def read_cif(
         sites = without_alternatives(read_sites(items, elements), doubts.add)
         structure, labels = _expanded(sites, operations, cell, items, doubts.add)
         check_overlaps(structure, labels)
+        doubts.look_at(structure)
         for cause in [*doubts_of_labels(items, sites), *doubts_of_formula(items, structure)]:
             doubts.add(cause)
         return doubts.noted(structure)
 
 
-def is_mmcif(path: Path) -> bool:
-    """Whether a CIF file is a macromolecular one: with Cartesian coordinates under `_atom_site.`."""
-    try:
-        return any(block.find_values("_atom_site.Cartn_x") for block in parsed_cif(path, lambda cause: None))
-    except ValueError:
-        return False
-
-
-def parsed_cif(path: Path, doubt: Callable[[str], None]) -> gemmi.cif.Document:
-    """The blocks of a CIF file. What stands before the first of them is skipped.
-
-    Raises:
-      ValueError: if it is no CIF file.
-    """
-    text = read_text(path)
-    start = re.search(r"^\s*data_", text, re.IGNORECASE | re.MULTILINE)
-    if start is None and re.search(r"^\s*(loop_|_[a-z])", text, re.IGNORECASE | re.MULTILINE):
-        doubt("it has no line that begins a block, such as data_crystal; all of it is taken for one block")
-        text = f"data_\n{text}"
-    elif start is not None:
-        before = text[: start.start()]
-        words = [line for line in before.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        if words:
-            doubt(f"{words[0].strip()[:40]!r} and what else stands before its first block is skipped")
-            text = "\n" * before.count("\n") + text[start.start() :]
-    try:
-        return gemmi.cif.read_string(text)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"path: {path} is not a CIF file: {error}") from error
-
-
-def _chosen(document: gemmi.cif.Document, name: str | None, doubt: Callable[[str], None]) -> Items:
-    if name is not None:
+def _chosen(document: gemmi.cif.Document, name: str | int | None, doubt: Callable[[str], None]) -> Items:
+    if isinstance(name, str):
         block = document.find_block(name)
         if block is None:
             raise ValueError(f"it has no block {name!r}; it has {', '.join(b.name for b in document) or 'none'}")
         return Items(block)
     with_atoms = [items for items in map(Items, document) if items.column("_atom_site_fract_x")]
     if not with_atoms:
-        raise ValueError("no block of it has atoms with fractional coordinates")
+        if any(block.find_values("_chem_comp_atom.atom_id") for block in document):
+            raise ValueError(
+                "it is a component of the chemical dictionary (_chem_comp_atom); take its SDF file instead"
+            )
+        raise ValueError("no block of it has atoms with fractional coordinates, _atom_site_fract_x")
+    if name is not None:
+        if not -len(with_atoms) <= name < len(with_atoms):
+            raise ValueError(f"it has no block {name}; it has {len(with_atoms)} with atoms, counted from 0")
+        return with_atoms[name]
     if len(with_atoms) > 1:
         names = ", ".join(items.name for items in with_atoms)
         doubt(f"several blocks have atoms, {names}; the first is read, or name one as block")

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf.formats.element_names import named, number_of_label, number_of_type
+from pg_tf.formats.rules import OCCUPANCY_SLACK
 from pg_tf.structures.cif_items import Items
-from pg_tf.structures.structure import OCCUPANCY_SLACK
 
 # Fractional coordinates larger than this are none.
 _FURTHEST = 1000.0
@@ -110,6 +110,12 @@ def without_alternatives(sites: list[Site], doubt: Callable[[str], None]) -> lis
     Where every one counts in full, only the first group can be there.
     """
     groups: dict[str, dict[str, float]] = {}
+    about = [site.label for site in sites if site.group.startswith("-") and site.occupancy >= 1]
+    if about:
+        doubt(
+            f"sites {', '.join(about[:6])} are marked as disorder about an element of symmetry, by a negative group, "
+            f"without occupancies; all of their images are taken for atoms"
+        )
     for site in sites:
         if site.group and not site.group.startswith("-"):  # negative: disordered about an element of symmetry
             of_assembly = groups.setdefault(site.assembly, {})

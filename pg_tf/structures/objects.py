@@ -9,7 +9,8 @@ import numpy as np
 from rdkit import Chem
 
 from pg_tf.elements import SYMBOLS
-from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
+from pg_tf.formats.rules import OCCUPANCY_SLACK
+from pg_tf.structures.structure import Structure
 
 
 def from_ase(atoms: Any, name: str = "") -> Structure:

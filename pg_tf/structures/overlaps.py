@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from pg_tf.datasets.readers.record import CLOSEST
-from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
+from pg_tf.formats.rules import CLOSEST, OCCUPANCY_SLACK, longest_reach, short_bonds
+from pg_tf.structures.structure import Structure
 
 # How many atoms a message names.
 _NAMED = 4
@@ -31,7 +31,7 @@ def check_overlaps(
     if len(structure) < 2:
         return
     occupied = np.asarray(structure.weights if occupancies is None else occupancies)
-    places, points, owners = _with_neighbouring_images(structure)
+    places, points, owners = _with_neighbouring_images(structure, CLOSEST)
     tree = cKDTree(points)
     # Counted first: of thousands of atoms at one place the lists would not fit into the memory.
     for atom in np.flatnonzero(tree.query_ball_point(places, CLOSEST, return_length=True) > 1):
@@ -47,16 +47,23 @@ def check_overlaps(
             )
 
 
+def odd_bonds(structure: Structure) -> Iterator[str]:
+    """What is odd about the distances of atoms, images along the periodic axes included: see `short_bonds`."""
+    reach = longest_reach(structure.atomic_numbers)
+    places, points, owners = _with_neighbouring_images(structure, reach)
+    return short_bonds(structure.atomic_numbers, places, points, owners, np.asarray(structure.weights))
+
+
 def _with_neighbouring_images(
-    structure: Structure,
+    structure: Structure, reach: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Places `[A, 3]` of the atoms inside of the cell; and of them with all images close to its faces, `[B, 3]`, and
-    whose images those are, `[B]`."""
+    """Places `[A, 3]` of the atoms inside of the cell; and of them with all images within `reach` (Å) of its faces, but
+    no further than the next cells, `[B, 3]`, and whose images those are, `[B]`."""
     owner = np.arange(len(structure))
     if structure.cell is None:
         return structure.coords, structure.coords, owner
     wrapped = structure.wrapped().fractional
-    margin = CLOSEST * np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
+    margin = reach * np.linalg.norm(np.linalg.inv(structure.cell), axis=0)
     repeats = np.array(structure.periodic)
     points, owners = [wrapped], [owner]
     for index in np.ndindex(3, 3, 3):

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 
 import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from pg_tf.datasets.readers.record import CLOSEST, Path
 from pg_tf.elements import SYMBOLS
-from pg_tf.formats.element_names import named
+from pg_tf.formats.rules import CLOSEST, OCCUPANCY_SLACK
+from pg_tf.formats.sources import Input, Source, full_name, repeatable
+from pg_tf.formats.streams import read_text
 from pg_tf.structures._reading import Doubts
-from pg_tf.structures._text import read_text
+from pg_tf.structures.cif_blocks import parsed_cif
+from pg_tf.structures.mmcif_sites import completed
 from pg_tf.structures.overlaps import check_overlaps
+from pg_tf.structures.pdb_alternates import wanted_atoms
 from pg_tf.structures.pdb_lines import checked_lines
-from pg_tf.structures.structure import OCCUPANCY_SLACK, Structure
+from pg_tf.structures.structure import Structure
 from pg_tf.structures.symmetry import check_lengths, check_symmetry, operations_of
 
 _ALTERNATES = ("highest", "all")
@@ -26,9 +30,9 @@ _VOLUME_SLACK = 0.01
 
 
 def read_pdb(
-    path: Path,
+    path: Input,
     *,
-    model: int = 1,
+    model: int | None = None,
     alternates: str = "highest",
     unit_cell: bool = False,
     elements: Mapping[str, str] | None = None,
@@ -38,8 +42,8 @@ def read_pdb(
     added.
 
     Args:
-      path: the file, plain or gzipped; which of the two it is, its content tells.
-      model: which model, counted from 1.
+      path: the file, as in `read_structure`; which of the two it is, its content tells.
+      model: which model, counted from 1; negative numbers count from the end. None is the first, and tells of others.
       alternates: of atoms with alternate locations, "highest" reads those of the location that has the highest
         occupancy in the residue, with a weight of 1 (of equal ones the first letter); an atom that is not at that
         location is read at its own best one. "all" reads all, weighted by their occupancies. Other partly occupied
@@ -50,7 +54,8 @@ def read_pdb(
       elements: element symbols by the names of atoms or residues, such as `{"M1": "Fe"}`, in place of what the file
         says.
       strict: raise where otherwise a warning is given: elements that had to be concluded from the names of atoms,
-        occupancies that are all 0, atoms after the end, several blocks with atoms.
+        occupancies that are all 0, atoms after the end, several blocks with atoms, several models and none chosen,
+        odd distances.
 
     Returns:
       The structure; what was doubtful is in its `notes` as well.
@@ -63,17 +68,22 @@ def read_pdb(
     """
     if alternates not in _ALTERNATES:
         raise ValueError(f"alternates: must be one of {', '.join(map(repr, _ALTERNATES))}; got {alternates!r}")
-    with Doubts(path, strict) as doubts:
-        content = _parsed(path, elements, doubts.add)
+    source = repeatable(path)
+    with Doubts(full_name(source), strict) as doubts:
+        content = _parsed(source, elements, doubts.add)
         entry = "_entry.id"
         name = content.info[entry] if entry in list(content.info) else ""
-        models = {index + 1: part for index, part in enumerate(content)}
-        if model not in models:
-            raise ValueError(f"it has no model {model}; it has {len(models)}")
+        if not len(content):
+            raise ValueError("it has no atoms")
+        wanted = 1 if model is None else model
+        if not 1 <= abs(wanted) <= len(content):
+            raise ValueError(f"it has no model {model}; it has {len(content)}, counted from 1")
+        if model is None and len(content) > 1:
+            doubts.add(f"it has {len(content)} models, and the first is read; choose one by model=")
         numbers, coords, weights, occupancies, labels = [], [], [], [], []
-        for place, atom, weight in _atoms(models[model], alternates):
+        for place, atom, weight in wanted_atoms(content[wanted - (wanted > 0)], alternates, doubts.add):
             label = f"{atom.name} of {place}"
-            number = named(elements, atom.name) or atom.element.atomic_number
+            number = atom.element.atomic_number
             if not 1 <= number < len(SYMBOLS):
                 raise ValueError(f"atom {label} is no element; name it in elements")
             if not all(map(math.isfinite, atom.pos.tolist())):
@@ -92,70 +102,23 @@ def read_pdb(
             weights, occupancies = [1.0] * len(weights), [1.0] * len(occupancies)
         one = Structure(np.array(numbers, np.int32), np.array(coords), weights=np.array(weights), name=name)
         check_overlaps(one, labels, np.array(occupancies))
+        doubts.look_at(one)
         return doubts.noted(_in_cell(one, content, labels, np.array(occupancies)) if unit_cell else one)
 
 
-def _parsed(path: Path, elements: Mapping[str, str] | None, doubt: Callable[[str], None]) -> gemmi.Structure:
-    text = read_text(path)
-    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
-    if not first.lower().startswith("data_"):
+def _parsed(source: Source, elements: Mapping[str, str] | None, doubt: Callable[[str], None]) -> gemmi.Structure:
+    text = read_text(source)
+    if not re.search(r"^\s*(data_|_atom_site\.)", text, re.IGNORECASE | re.MULTILINE):
         return gemmi.read_pdb_string(checked_lines(text, elements, doubt))
-    document = gemmi.cif.read_string(text)
+    document = parsed_cif(source, doubt)
     blocks = [block for block in document if block.find_values("_atom_site.Cartn_x")]
     if not blocks:
         raise ValueError("no block of it has atoms under _atom_site.Cartn_x; crystals of small molecules: read_cif")
     if len(blocks) > 1:
         names = ", ".join(block.name for block in blocks)
         doubt(f"several blocks have atoms, {names}; the first is read")
-    for item in ("label_atom_id", "label_comp_id", "label_asym_id"):
-        if not blocks[0].find_values(f"_atom_site.{item}"):
-            raise ValueError(f"its atoms have no _atom_site.{item}")
+    completed(blocks[0], elements, doubt)
     return gemmi.make_structure_from_block(blocks[0])
-
-
-def _atoms(model: gemmi.Model, alternates: str) -> Iterator[tuple[str, gemmi.Atom, float]]:
-    """Place, atom and weight of each atom that is wanted."""
-    for chain in model:
-        # Residues that share a number are alternatives too: another amino acid at the same place.
-        for group in _by_number(chain):
-            best = _best([atom for residue in group for atom in residue])
-            for residue in group:
-                if len({other.name for other in group}) > 1 and alternates != "all":
-                    letters = {atom.altloc for atom in residue if atom.has_altloc()}
-                    if letters and best not in letters:
-                        continue
-                place = f"chain {chain.name}, {residue.name} {residue.seqid}"
-                for atom in residue:
-                    same = [other for other in residue if other.name == atom.name]
-                    lettered = [other for other in same if other.has_altloc()]
-                    if not lettered or alternates == "all":
-                        yield place, atom, atom.occ
-                        continue
-                    chosen = best if any(other.altloc == best for other in lettered) else _best(lettered)
-                    if len(lettered) < len(same):  # one of the alternatives has no letter
-                        chosen = max(same, key=lambda other: other.occ).altloc
-                    if atom.altloc == chosen:
-                        yield place, atom, 1.0
-
-
-def _best(atoms: Sequence[gemmi.Atom]) -> str | None:
-    """The letter of the alternate location with the highest occupancy, of equal ones the first; None without any."""
-    occupancies: dict[str, float] = {}
-    for atom in atoms:
-        if atom.has_altloc():
-            occupancies[atom.altloc] = max(occupancies.get(atom.altloc, 0.0), atom.occ)
-    return min(occupancies, key=lambda letter: (-occupancies[letter], letter), default=None)
-
-
-def _by_number(chain: gemmi.Chain) -> Iterator[list[gemmi.Residue]]:
-    group: list[gemmi.Residue] = []
-    for residue in chain:
-        if group and residue.seqid != group[-1].seqid:
-            yield group
-            group = []
-        group.append(residue)
-    if group:
-        yield group
 
 
 def _in_cell(

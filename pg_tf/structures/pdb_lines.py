@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from pg_tf.elements import SYMBOLS
 from pg_tf.formats.element_names import named, number_of_symbol
-from pg_tf.structures.structure import OCCUPANCY_SLACK
+from pg_tf.formats.rules import OCCUPANCY_SLACK
 
 _RECORDS = ("ATOM  ", "HETATM")
 
@@ -37,7 +37,7 @@ def checked_lines(text: str, elements: Mapping[str, str] | None, doubt: Callable
     Raises:
       ValueError: if an atom has no coordinates, no element or an impossible occupancy.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     lines = lines[: _end(lines, doubt)]
     if planes := sum(map(_is_plane, lines)):
         doubt(f"{planes} atoms of residue DUM mark the planes of a membrane, and are left out")
@@ -58,7 +58,9 @@ def checked_lines(text: str, elements: Mapping[str, str] | None, doubt: Callable
             name, residue = line[12:16].strip(), line[17:20].strip()
             guessed.setdefault(symbol, f"atom {name} of {residue} (line {number}) as {symbol}")
         occupancy = line[54:60] if line[54:60].strip() else "  1.00"
-        lines[index] = f"{line[:54]:54}{occupancy}{line[60:76]:16}{symbol:>2}{line[78:]}"
+        # Files of the first version have their code and the number of the line in columns 73 to 80.
+        charge = line[78:80] if re.fullmatch(r"[0-9][+-]", line[78:80]) else ""
+        lines[index] = f"{line[:54]:54}{occupancy}{line[60:76]:16}{symbol:>2}{charge}"
     if guessed:
         doubt(
             f"atoms have no element in columns 77 and 78, or one that their names contradict, and are read by their "
@@ -108,6 +110,15 @@ def _contradicts(symbol: str, name: str) -> bool:
     if symbol == "H":
         return letter not in "HDQ"
     return symbol != "Se" and (len(symbol) == 2 or (letter in _ELEMENTS_OF_STANDARD and letter != symbol))
+
+
+def element_by_name(name: str, residue: str) -> str:
+    """The element that the name of an atom alone tells, wherever it stands: that of an atom of a standard residue, and
+    of an ion, whose residue has its name; "" for others."""
+    alone = re.sub(r"[0-9+-]+$", "", name.strip())
+    if residue.upper() in _STANDARD or (number_of_symbol(alone) and alone.upper() == residue.upper()):
+        return _by_name(name, residue.upper())
+    return ""
 
 
 def _by_name(name: str, residue: str) -> str:

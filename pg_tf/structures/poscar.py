@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
-from pg_tf.datasets.readers.record import Path
 from pg_tf.formats.poscar import parsed_poscar
+from pg_tf.formats.sources import Input, full_name, name_of, repeatable
+from pg_tf.formats.streams import read_text
 from pg_tf.structures._reading import Doubts, checked_structure
-from pg_tf.structures._text import read_text
 from pg_tf.structures.structure import Structure
 
 
 def read_poscar(
-    path: Path, *, elements: Sequence[str] | Mapping[str, str] | None = None, strict: bool = False
+    path: Input, *, elements: Sequence[str] | Mapping[str, str] | None = None, strict: bool = False
 ) -> Structure:
     """Reads a POSCAR or CONTCAR file of VASP.
 
     Args:
-      path: the file, plain or gzipped.
+      path: the file, as in `read_structure`.
       elements: element symbols of the groups of atoms, in their order, for files of version 4, which name none; or
         symbols by the names that the file has.
       strict: raise where otherwise a warning is given: elements that are not named where the format has them.
@@ -30,6 +29,7 @@ def read_poscar(
       ValueError: if it cannot be read, or names no elements.
       OSError: if the file cannot be opened.
     """
-    with Doubts(path, strict) as doubts:
-        atoms = parsed_poscar(read_text(path), elements, doubts.add)
-        return checked_structure(atoms, os.path.basename(os.fspath(path)), doubts)
+    source = repeatable(path)
+    with Doubts(full_name(source), strict) as doubts:
+        atoms = parsed_poscar(read_text(source), elements, doubts.add)
+        return checked_structure(atoms, name_of(source), doubts)

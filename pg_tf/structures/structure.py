@@ -13,9 +13,6 @@ from rdkit import Chem
 
 from pg_tf.elements import SYMBOLS, ElementChannels
 
-# How far occupancies may add up beyond 1 by rounding.
-OCCUPANCY_SLACK = 0.02
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Structure:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pg_tf._files import whole, write_whole
-from pg_tf.datasets.readers.record import Path
+from pg_tf.formats.sources import Path
 from pg_tf.formats.xyz import frame_text
 from pg_tf.structures.objects import import_ase, to_ase
 from pg_tf.structures.structure import Structure

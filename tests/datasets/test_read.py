@@ -181,7 +181,7 @@ def test_empty_file_is_an_error(written, name: str) -> None:
 def test_file_of_garbage_is_an_error(tmp_path: pathlib.Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(np.random.default_rng(0).integers(0, 256, 5000, np.uint8).tobytes())
-    with pytest.raises(ValueError, match=r"path: no molecule could be read|has no header that can be read"):
+    with pytest.raises(ValueError, match=r"path: no molecule could be read|the file is cut off or damaged"):
         read_molecules(path)
 
 
@@ -200,7 +200,7 @@ def test_damaged_bzip2_keeps_the_blocks_before_the_damage(tmp_path: pathlib.Path
 def test_file_with_nothing_but_a_byte_order_mark_holds_no_molecule(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "mark.sdf"
     path.write_bytes(b"\xef\xbb\xbf")
-    with pytest.raises(ValueError, match=r"path: no molecule could be read .*closing line"):
+    with pytest.raises(ValueError, match=r"path: no molecule could be read .*it is empty"):
         read_molecules(path)
 
 
@@ -280,7 +280,7 @@ def test_table_without_rows_is_an_error(written) -> None:
 
 
 def test_unknown_suffix_and_missing_file_are_errors(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match=r"path: molecules\.mol must end in \.sdf, \.sd, \.csv"):
+    with pytest.raises(ValueError, match=r"path: molecules\.mol must end in \.sdf, \.sd, \.xyz"):
         read_molecules("molecules.mol")
     with pytest.raises(FileNotFoundError):
         read_molecules(tmp_path / "absent.sdf")

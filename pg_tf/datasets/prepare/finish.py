@@ -21,6 +21,7 @@ from pg_tf.datasets.units import TO_EV
 from pg_tf.elements import SYMBOLS
 
 _SKIPPED = "skipped.txt"
+_NOTES = "notes.txt"
 
 
 def shard_path(root: Path, number: int) -> Path:
@@ -75,6 +76,9 @@ def finish(reader: Reader, job: Mapping[str, Any], root: Path, splits: Sequence[
     if not any(summary.entry.molecules for summary in summaries):
         reasons = "; ".join(": ".join(line) for line in skipped[:3]) or "there is nothing in it"
         raise ValueError(f"no molecule could be read from {', '.join(map(str, reader.files))}: {reasons}")
+    notes = [tuple(line) for summary in summaries for line in summary.journal.get("notes", ())]
+    if strict and notes:
+        raise ValueError(f"strict: {len(notes)} things are doubtful; the first: {': '.join(notes[0])}")
     if strict and skipped:
         raise ValueError(f"strict: {len(skipped)} records were left out; the first: {': '.join(skipped[0])}")
     statistics = {} if reader.label is None else _statistics([summary.labels for summary in summaries])
@@ -95,11 +99,13 @@ def finish(reader: Reader, job: Mapping[str, Any], root: Path, splits: Sequence[
         atoms=sum(entry.atoms for entry in entries),
         elements={SYMBOLS[number]: int(elements[number]) for number in np.flatnonzero(elements)},
         label_statistics=statistics,
-        skipped=dict(sorted(Counter(_reason(reason) for _, reason in skipped).items())),
+        skipped=_counted(skipped),
         questions=questions,
         shards=entries,
+        notes=_counted(notes),
     )
     write_whole(root / _SKIPPED, "".join(f"{place}: {reason}\n" for place, reason in skipped))
+    write_whole(root / _NOTES, "".join(f"{place}: {note}\n" for place, note in notes))
     write_whole(manifest_path(root), manifest.to_json())
     return manifest
 
@@ -130,6 +136,10 @@ def _statistics(labels: Sequence[npt.NDArray[np.float32]]) -> dict[str, float]:
         "min": float(min(values.min() for values in filled)),
         "max": float(max(values.max() for values in filled)),
     }
+
+
+def _counted(lines: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    return dict(sorted(Counter(_reason(reason) for _, reason in lines).items()))
 
 
 def _reason(text: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 from pg_tf._files import write_whole
 from pg_tf.datasets.manifest import manifest_path
 from pg_tf.datasets.readers import Reader
-from pg_tf.datasets.readers.streams import digest
+from pg_tf.formats.sources import name_of, size_of
+from pg_tf.formats.streams import digest
 
 _JOB = "job.json"
 
@@ -26,7 +27,7 @@ def job_of(reader: Reader, records_per_shard: int) -> dict[str, Any]:
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(partial(digest, "sha256"), reader.files))
     files = [
-        {"name": os.path.basename(os.fspath(path)), "bytes": os.path.getsize(path), "sha256": found}
+        {"name": name_of(path), "bytes": size_of(path), "sha256": found}
         for path, found in zip(reader.files, digests, strict=True)
     ]
     options = {**reader.options, "label": reader.label, "unit": reader.unit, "records_per_shard": records_per_shard}

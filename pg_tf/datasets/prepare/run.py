@@ -37,13 +37,15 @@ def prepare(
     Args:
       reader: what to read.
       root: the folder, on a local disk.
-      strict: raise at the first bad record, or where labels look wrong, instead of saying so in the manifest.
+      strict: raise at the first record that is bad or doubtful, or where labels look wrong, instead of saying so in the
+        manifest.
       workers: processes; None for one for each core.
       records_per_shard: records of the source that make one shard; None for the number of the reader.
       progress: show a bar with the time that is left.
 
     Returns:
-      The manifest. Records that were left out are counted there, and named in `skipped.txt`.
+      The manifest. Records that were left out are counted there, and named in `skipped.txt`; what is doubtful about
+      others in `notes.txt`.
 
     Raises:
       ValueError: if the folder was begun with other files or options, another process is at work in it, nothing at
@@ -61,7 +63,7 @@ def prepare(
         begin(root, job)
         if os.path.exists(manifest_path(root)):
             manifest = read_manifest(root)
-            if strict and (reasons := [*manifest.skipped, *manifest.questions]):
+            if strict and (reasons := [*manifest.skipped, *manifest.notes, *manifest.questions]):
                 raise ValueError(f"strict: {root} was prepared without it, and not all was well: {'; '.join(reasons)}")
             if intact(root, manifest):
                 return manifest

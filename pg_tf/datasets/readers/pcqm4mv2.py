@@ -25,14 +25,15 @@ from typing import Any
 
 import numpy as np
 
+from pg_tf.datasets.readers.molecule_files import outcome as sdf_outcome
 from pg_tf.datasets.readers.quiet import quiet
 from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
 from pg_tf.datasets.readers.record import BadRecord, Outcome, parse_label, record
-from pg_tf.datasets.readers.sdf import RECORD_END, sdf_outcome
 from pg_tf.datasets.readers.smiles import conformer
 from pg_tf.datasets.readers.split_dict import read_split
-from pg_tf.datasets.readers.streams import DAMAGE, delimited, digest, unpacked
 from pg_tf.elements import SYMBOLS
+from pg_tf.formats.molecule_files import FORMATS
+from pg_tf.formats.streams import DAMAGE, blocks, digest, unpacked
 
 URL = "http://ogb-data.stanford.edu/data/lsc/pcqm4m-v2-train.sdf.tar.gz"
 MD5 = "fd72bce606e7ddf36c2a832badeec6ab"
@@ -112,7 +113,7 @@ def _chunks(sdf: Path, table: Path, parts: dict[str, np.ndarray], validation: bo
     """Records are (SDF record or None, SMILES, text of the label); their numbers are OGB's idx."""
     train = parts["train"]
     with unpacked(sdf, ".sdf") as (stream, position), _rows(table, train) as rows:
-        pairs = _paired(delimited(stream, RECORD_END), rows, sdf, len(train))
+        pairs = _paired(FORMATS["sdf"].records(blocks(stream), str(sdf)), rows, sdf, len(train))
         for chunk in chunked(sdf, pairs, count, 0, position, "train"):
             yield _numbered(chunk, train)
     if validation:
@@ -191,7 +192,7 @@ def parse_pcqm4mv2(chunk: Chunk) -> Iterator[Outcome]:
             if raw is None:
                 yield place, record(*conformer(smiles, 0), value, smiles)
                 continue
-            outcome = sdf_outcome(index, raw, None)[1]
+            outcome = sdf_outcome(FORMATS["sdf"], index, raw, None)[1]
             if isinstance(outcome, BadRecord):
                 raise outcome
             _check_elements(outcome.atomic_numbers, smiles)

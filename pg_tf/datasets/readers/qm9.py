@@ -5,6 +5,7 @@ Ramakrishnan et al., Sci. Data 1, 140022 (2014), doi:10.1038/sdata.2014.22, Tabl
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,12 @@ from functools import partial
 
 from pg_tf.datasets.readers.npz import npz
 from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
-from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, Record, parse_label, record
-from pg_tf.datasets.readers.streams import is_tar, tar_members, unpacked
+from pg_tf.datasets.readers.record import BadRecord, Outcome, Record, parse_label, record
 from pg_tf.formats.element_names import number_of_symbol
+from pg_tf.formats.limits import TooLarge, longest_record
 from pg_tf.formats.numbers import number_in, whole_number_in
+from pg_tf.formats.sources import Source, full_name, is_tar, name_of
+from pg_tf.formats.streams import blocks, tar_members, unpacked
 
 PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv")
 """The columns of the second line, after the molecule's tag and number."""
@@ -23,7 +26,7 @@ PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve",
 _HARTREE = ("homo", "lumo", "gap", "zpve", "U0", "U", "H", "G")
 
 
-def qm9(files: Sequence[Path], label: str = "gap") -> Reader:
+def qm9(files: Sequence[Source], label: str = "gap") -> Reader:
     """`dsgdb9nsd.xyz.tar.bz2`, single .xyz files out of it, or an .npz file as in `npz`.
 
     Args:
@@ -33,7 +36,7 @@ def qm9(files: Sequence[Path], label: str = "gap") -> Reader:
     Raises:
       ValueError: if there is no such property.
     """
-    if all(os.fspath(path).lower().endswith(".npz") for path in files):
+    if all(name_of(path).lower().endswith(".npz") for path in files):
         return npz(files, label, "hartree" if label.endswith("hartree") else "eV")
     if label not in PROPERTIES:
         raise ValueError(f"label: must be one of {', '.join(PROPERTIES)}, got {label!r}")
@@ -41,7 +44,7 @@ def qm9(files: Sequence[Path], label: str = "gap") -> Reader:
     return Reader("qm9", files, {}, partial(_chunks, files), partial(parse_qm9, label), label=label, unit=unit)
 
 
-def _chunks(files: Sequence[Path], count: int) -> Iterator[Chunk]:
+def _chunks(files: Sequence[Source], count: int) -> Iterator[Chunk]:
     first = 0
     for path in files:
         read = [0]
@@ -50,26 +53,31 @@ def _chunks(files: Sequence[Path], count: int) -> Iterator[Chunk]:
             first += len(chunk.records)
 
 
-def _texts(path: Path, read: list[int]) -> Iterator[tuple[str, bytes]]:
+def _texts(path: Source, read: list[int]) -> Iterator[tuple[str, bytes]]:
     if is_tar(path):
         for name, text, read[0] in tar_members(path, ".xyz"):
-            yield from _molecules(os.path.basename(name), text)
+            yield from _molecules(os.path.basename(name), b"".join(blocks(io.BytesIO(text))))
     else:
         with unpacked(path) as (stream, _):
-            yield from _molecules(os.path.basename(os.fspath(path)), stream.read())
+            limit, joined = longest_record(), bytearray()
+            for block in blocks(stream):
+                joined += block
+                if len(joined) > limit:
+                    raise TooLarge(f"{full_name(path)}: one file", "record", limit)
+            yield from _molecules(name_of(path), bytes(joined))
 
 
 def _molecules(name: str, raw: bytes) -> Iterator[tuple[str, bytes]]:
     """The molecules of a file, which is one unless several were joined: after the atoms of each come three lines, the
     frequencies, SMILES and InChI."""
-    lines = raw.splitlines(keepends=True)
+    lines = raw.split(b"\n")
     start = 0
     while start < len(lines):
         count = whole_number_in(lines[start].decode("utf-8", "replace"))
         end = len(lines) if count is None else start + count + 5
         if not any(line.strip() for line in lines[end:]):
             end = len(lines)
-        yield name if start == 0 else f"{name}, line {start + 1}", b"".join(lines[start:end])
+        yield name if start == 0 else f"{name}, line {start + 1}", b"\n".join(lines[start:end])
         start = end
         while start < len(lines) and not lines[start].strip():
             start += 1
@@ -85,7 +93,7 @@ def parse_qm9(label: str, chunk: Chunk) -> Iterator[Outcome]:
 
 
 def _molecule(text: str, label: str, name: str) -> Record:
-    lines = text.removeprefix("\ufeff").splitlines()
+    lines = text.rstrip("\n").split("\n")
     count = whole_number_in(lines[0]) if lines else None
     if not count or len(lines) < count + 2:
         raise BadRecord("it is cut off, or its first line is no number of atoms")

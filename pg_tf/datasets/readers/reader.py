@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pg_tf.datasets.readers.record import Outcome, Path
-from pg_tf.datasets.readers.streams import DAMAGE, damage_of
+from pg_tf.datasets.readers.record import Outcome
 from pg_tf.datasets.units import unit_named
+from pg_tf.formats.sources import Source, name_of, size_of
+from pg_tf.formats.streams import DAMAGE, damage_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Reader:
     """
 
     kind: str
-    files: Sequence[Path]
+    files: Sequence[Source]
     options: Mapping[str, Any]
     chunks: Callable[[int], Iterator[Chunk]]
     parse: Callable[[Chunk], Iterator[Outcome]]
@@ -79,11 +79,11 @@ class Reader:
     @property
     def bytes(self) -> int:
         """Size of all files together."""
-        return sum(os.path.getsize(path) for path in self.files)
+        return sum(size_of(path) for path in self.files)
 
 
 def chunked(
-    path: Path, records: Iterable[Any], count: int, first: int, position: Callable[[], int], split: str = "all"
+    path: Source, records: Iterable[Any], count: int, first: int, position: Callable[[], int], split: str = "all"
 ) -> Iterator[Chunk]:
     """Cuts the records of a file into chunks.
 
@@ -95,7 +95,7 @@ def chunked(
       position: tells how many bytes of the file have been read.
       split: of all the records.
     """
-    name, iterator = os.path.basename(os.fspath(path)), iter(records)
+    name, iterator = name_of(path), iter(records)
     batch: list[Any] = []
     before, damage = 0, None
     while True:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +11,8 @@ import numpy.typing as npt
 
 from pg_tf.elements import SYMBOLS
 from pg_tf.formats.numbers import number_in
+from pg_tf.formats.rules import closest_pair, odd_distances
 
-Path = str | os.PathLike[str]
-
-CLOSEST = 0.4
-"""Two atoms closer than this are two descriptions of one, Å. No bond is as short."""
-
-# Up to so many atoms all distances are computed at once.
-_FEW = 64
 _FARTHEST = 1e5  # Å; float32 resolves 0.008 Å there
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -32,12 +25,14 @@ class Record(NamedTuple):
       coords: float32 `[A, 3]`, Å, finite, within 1e5 Å of the origin along each axis.
       label: finite, or None.
       name: such as a title or SMILES.
+      notes: what is doubtful about it or had to be assumed, a sentence each.
     """
 
     atomic_numbers: npt.NDArray[np.int32]
     coords: npt.NDArray[np.float32]
     label: float | None
     name: str
+    notes: tuple[str, ...] = ()
 
 
 class BadRecord(Exception):
@@ -48,8 +43,15 @@ Outcome = tuple[str, Record | BadRecord]
 """The place of a record in its source, and the record or what is wrong with it."""
 
 
-def record(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike, label: float | None = None, name: str = "") -> Record:
-    """A molecule that can be used: what every reader makes of what it read.
+def record(
+    atomic_numbers: npt.ArrayLike,
+    coords: npt.ArrayLike,
+    label: float | None = None,
+    name: str = "",
+    notes: Sequence[str] = (),
+) -> Record:
+    """A molecule that can be used: what every reader makes of what it read. What is odd about its distances comes after
+    the notes of the reader.
 
     Raises:
       BadRecord: if it has no atoms, an atom is no element, a coordinate is not finite or beyond 1e5 Å, or atoms lie
@@ -71,31 +73,13 @@ def record(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike, label: float | 
         raise BadRecord(f"atom {atom} is at {places[atom].tolist()}: float32 has no digits left for a shape out there")
     if len(places) > 1 and not np.ptp(places, axis=0).any():
         raise BadRecord("all atoms are at one point: it has no geometry")
-    if close := _too_close(places):
+    if close := closest_pair(places):
         first, second, apart = close
         raise BadRecord(
             f"atoms {first} and {second} are {apart:.2g} Å apart, and no bond is as short: an atom is there twice, or "
             f"lengths are in another unit than Å"
         )
-    return Record(numbers.astype(np.int32), places, label, name)
-
-
-def _too_close(places: npt.NDArray[np.float32]) -> tuple[int, int, float] | None:
-    """The first two atoms that are closer than `CLOSEST`, and their distance."""
-    if len(places) <= _FEW:
-        squares = ((places[:, np.newaxis] - places) ** 2).sum(axis=2)
-        squares[np.diag_indices(len(places))] = np.inf
-        if squares.min() >= CLOSEST**2:
-            return None
-        first, second = (int(index) for index in np.unravel_index(squares.argmin(), squares.shape))
-    else:
-        from scipy.spatial import cKDTree
-
-        pairs = cKDTree(places).query_pairs(CLOSEST)
-        if not pairs:
-            return None
-        first, second = min(pairs)
-    return first, second, float(np.linalg.norm(places[first] - places[second]))
+    return Record(numbers.astype(np.int32), places, label, name, (*notes, *odd_distances(numbers, places)))
 
 
 def label_of(name: str | None, values: Mapping[str, str]) -> float | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import IO, Any
 
@@ -12,9 +11,10 @@ import numpy as np
 
 from pg_tf.datasets.readers.quiet import quiet
 from pg_tf.datasets.readers.reader import Chunk, Reader, chunked
-from pg_tf.datasets.readers.record import BadRecord, Outcome, Path, parse_label, record
-from pg_tf.datasets.readers.streams import DAMAGE, damage_of, unpacked_text
+from pg_tf.datasets.readers.record import BadRecord, Outcome, parse_label, record
 from pg_tf.datasets.xtb import homo_lumo_gap, require_tblite
+from pg_tf.formats.sources import Source, full_name, name_of
+from pg_tf.formats.streams import DAMAGE, blocks, damage_of, lines, unpacked
 
 XTB = "xtb"
 """The label that stands for a computed gap."""
@@ -23,7 +23,7 @@ LARGEST_SEED = 2**31 - 1
 
 
 def smiles(
-    files: Sequence[Path], label: str | None = None, unit: str = "", smiles_column: str = "smiles", seed: int = 0
+    files: Sequence[Source], label: str | None = None, unit: str = "", smiles_column: str = "smiles", seed: int = 0
 ) -> Reader:
     """CSV tables with a header, or .smi files with a SMILES and perhaps a name in each line; plain, .gz or .bz2.
 
@@ -64,19 +64,20 @@ def smiles(
     )
 
 
-def _is_table(path: Path) -> bool:
-    return ".csv" in os.path.basename(os.fspath(path)).lower()
+def _is_table(path: Source) -> bool:
+    return ".csv" in name_of(path).lower()
 
 
-def _check_columns(path: Path, smiles_column: str, label: str | None) -> None:
+def _check_columns(source: Source, smiles_column: str, label: str | None) -> None:
+    path = full_name(source)
     wanted = {"smiles_column": smiles_column} | ({} if label in (None, XTB) else {"label": str(label)})
-    if not _is_table(path):
+    if not _is_table(source):
         if "label" in wanted:
             raise ValueError(f"label: {path} has no columns; write a .csv file with a header, or take {XTB!r}")
         return
     try:
-        with unpacked_text(path) as (text, _):
-            columns = next(csv.reader(text), [])
+        with unpacked(source) as (stream, _):
+            columns = next(csv.reader(_table_lines(stream, source)), [])
     except DAMAGE as error:
         raise ValueError(f"{path} has no header that can be read: {damage_of(error)}") from error
     for argument, column in wanted.items():
@@ -88,24 +89,30 @@ def _check_columns(path: Path, smiles_column: str, label: str | None) -> None:
             raise ValueError(f"{argument}: {path} has no column {column!r}; its columns are: {', '.join(columns)}")
 
 
-def _chunks(files: Sequence[Path], smiles_column: str, label: str | None, count: int) -> Iterator[Chunk]:
+def _chunks(files: Sequence[Source], smiles_column: str, label: str | None, count: int) -> Iterator[Chunk]:
     first = 0
     for path in files:
-        with unpacked_text(path) as (text, position):
+        with unpacked(path) as (stream, position):
+            text = _table_lines(stream, path)
             rows = _rows(text, smiles_column, label) if _is_table(path) else _lines(text)
             for chunk in chunked(path, rows, count, first, position):
                 yield chunk
                 first += len(chunk.records)
 
 
-def _rows(text: IO[str], smiles_column: str, label: str | None) -> Iterator[tuple[int, str, str | None]]:
+def _table_lines(stream: IO[bytes], path: Source) -> Iterator[str]:
+    # The csv module wants the ends of lines, which may be inside of quotes.
+    return (f"{line}\n" for line in lines(blocks(stream), full_name(path)))
+
+
+def _rows(text: Iterable[str], smiles_column: str, label: str | None) -> Iterator[tuple[int, str, str | None]]:
     table = csv.DictReader(text)
     for row in table:
         value = None if label in (None, XTB) else row[str(label)]
         yield table.line_num, (row[smiles_column] or "").strip(), value
 
 
-def _lines(text: IO[str]) -> Iterator[tuple[int, str, None]]:
+def _lines(text: Iterable[str]) -> Iterator[tuple[int, str, None]]:
     for number, line in enumerate(text, 1):
         if words := line.split():
             yield number, words[0], None
