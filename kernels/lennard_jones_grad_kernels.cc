@@ -65,7 +65,7 @@ class LennardJonesGradOp : public OpKernel {
                  const T* upstream, double* to_coords, double* to_sigma, double* to_epsilon, double* to_edges,
                  double* to_cell) const {
     const double sigma = structures.atoms().sigma[atom], four_epsilon = 4 * structures.atoms().epsilon[atom];
-    const double s6 = shift_ ? std::pow(sigma / structures.cutoff(), 6) : 0;
+    const double s6 = shift_ ? SixthPowerAtCutoff(sigma, structures.cutoff()) : 0;
     Source<T> source;
     source.sigma_squared = static_cast<T>(sigma * sigma);
     source.shift = static_cast<T>((s6 - 1) * s6);

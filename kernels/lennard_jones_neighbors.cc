@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "kernels/geometry.h"
+#include "kernels/lattice_reduction.h"
+#include "kernels/limits.h"
 
 namespace pg_tf {
 namespace {
@@ -63,7 +65,7 @@ ImageSearch::ImageSearch(const Lattice& lattice, const ProbeGrid& grid, double c
       change_[d][e] = d == e;
     }
   }
-  ReduceLattice();
+  ReduceLattice(periodic_, rows_, change_);
   Dual(rows_, dual_);
   double edges[3][3];
   for (int d = 0; d < 3; ++d) {
@@ -85,29 +87,6 @@ ImageSearch::ImageSearch(const Lattice& lattice, const ProbeGrid& grid, double c
   for (int d = 0; d < 3; ++d) grid_margin_[d] = cutoff * Length(grid_dual_[d]) + kSlack;
 }
 
-// Makes the periodic vectors short by subtracting whole multiples of one from another. The lattice stays the same, and
-// the search through a skewed cell takes no longer than through a cubic one.
-void ImageSearch::ReduceLattice() {
-  bool changed = true;
-  for (int round = 0; changed && round < 100; ++round) {
-    changed = false;
-    for (int a = 0; a < 3; ++a) {
-      for (int b = 0; b < 3; ++b) {
-        if (a == b || !periodic_[a] || !periodic_[b]) continue;
-        const double multiple = std::round(Dot(rows_[a], rows_[b]) / Dot(rows_[b], rows_[b]));
-        double shorter[3];
-        for (int e = 0; e < 3; ++e) shorter[e] = rows_[a][e] - multiple * rows_[b][e];
-        if (multiple == 0 || !(Length(shorter) < Length(rows_[a]) * (1 - kSlack))) continue;
-        for (int e = 0; e < 3; ++e) {
-          rows_[a][e] = shorter[e];
-          change_[a][e] -= multiple * change_[b][e];
-        }
-        changed = true;
-      }
-    }
-  }
-}
-
 bool ImageSearch::NearGrid(const double place[3]) const {
   double relative[3];
   for (int e = 0; e < 3; ++e) relative[e] = place[e] - grid_.first[e];
@@ -118,8 +97,13 @@ bool ImageSearch::NearGrid(const double place[3]) const {
   return true;
 }
 
+double SixthPowerAtCutoff(double sigma, double cutoff) {
+  const double closest = std::sqrt(sigma * sigma * kClosestSquared + kClosestAddend);
+  return std::pow(sigma / std::max(cutoff, closest), 6);
+}
+
 double ShiftAtCutoff(double sigma, double cutoff) {
-  const double s6 = std::pow(sigma / cutoff, 6);
+  const double s6 = SixthPowerAtCutoff(sigma, cutoff);
   return (s6 - 1) * s6;
 }
 

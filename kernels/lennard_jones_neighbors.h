@@ -53,7 +53,6 @@ class ImageSearch {
   }
 
  private:
-  void ReduceLattice();
   bool NearGrid(const double place[3]) const;
 
   double rows_[3][3];    // the lattice, its periodic vectors reduced
@@ -119,6 +118,9 @@ class Tiling {
   ProbeGrid grid_;
   int64_t side_[3], tiles_[3];
 };
+
+// (sigma / r)^6 at the cutoff; as the energy, what it is at the closest distance for a cutoff below that.
+double SixthPowerAtCutoff(double sigma, double cutoff);
 
 // The energy of a pair at the cutoff, per 4 epsilon: (sigma / cutoff)^12 - (sigma / cutoff)^6.
 double ShiftAtCutoff(double sigma, double cutoff);

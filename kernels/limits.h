@@ -13,8 +13,8 @@ template <typename T>
 constexpr double kDerivativeReach = sizeof(T) == 4 ? kReachFloat32 : kReachFloat64;
 
 // The sum over the periodic images of a Gaussian wider than this many periods is constant to float64: its first Fourier
-// component is 2 exp(-2 pi^2 1.4^2) = 3e-17 (Poisson's summation formula). Of an oblique lattice the longest vector
-// counts: no vector of the reciprocal lattice is shorter than 2 pi over its length.
+// component is 2 exp(-2 pi^2 1.4^2) = 3e-17 (Poisson's summation formula). Of an oblique lattice the longest of any
+// three vectors that span it counts: no vector of the reciprocal lattice is shorter than 2 pi over its length.
 constexpr double kWidestPeriods = 1.4;
 
 // The least volume of a cell with a density grid, relative to the product of its edges: below it, rounding decides

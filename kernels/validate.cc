@@ -1,7 +1,5 @@
 #include "kernels/validate.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -9,12 +7,16 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/memory.h"
 #include "tensorflow/core/framework/tensor_shape.h"
 
 namespace pg_tf {
 namespace {
 
-int64_t PhysicalMemory() { return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE); }
+// The largest weight of an atom: 2^31 atoms add up to a finite number, and so does a gradient, in which a weight is
+// multiplied by up to 1e18 (voxelize_plan.cc).
+template <typename T>
+constexpr double kLargestWeight = sizeof(T) == 4 ? 1e20 : 1e290;
 
 std::string ShapeText(const GridSpec& spec) {
   std::string text = std::to_string(spec.num_channels) + " channels of ";
@@ -104,9 +106,9 @@ absl::Status ValidateGridSpec(const GridSpec& spec) {
 absl::Status ValidateGridSize(const GridSpec& spec, int64_t batch_size, int64_t bytes_per_voxel) {
   int64_t bytes;
   if (__builtin_mul_overflow(spec.voxels(), bytes_per_voxel, &bytes) ||
-      __builtin_mul_overflow(bytes, batch_size, &bytes) || bytes > PhysicalMemory()) {
+      __builtin_mul_overflow(bytes, batch_size, &bytes) || bytes > MemoryOfProcess()) {
     return InvalidArgument("grid_shape: ", batch_size, " grids with ", ShapeText(spec),
-                           " do not fit into this machine's memory of ", PhysicalMemory() >> 20,
+                           " do not fit into the memory that this process may use, ", MemoryOfProcess() >> 20,
                            " MiB; use fewer molecules a batch, fewer channels or a coarser grid");
   }
   return absl::OkStatus();
@@ -186,17 +188,18 @@ absl::Status ValidateAtoms(const Tensor& channels, const Tensor& weights, const 
     }
     if (weights.dims() > 0) {
       for (int64_t c = 0; c < columns; ++c) {
-        if (std::isfinite(weight(a * columns + c))) continue;
-        return InvalidArgument(soft ? "features" : "weights", " must be finite: ", AtomPlace(row_splits, a),
-                               soft ? ", channel " + std::to_string(c) : "", " has ", weight(a * columns + c));
+        if (std::abs(weight(a * columns + c)) <= kLargestWeight<T>) continue;
+        return InvalidArgument(soft ? "features" : "weights", " must be finite and at most ", kLargestWeight<T>, ": ",
+                               AtomPlace(row_splits, a), soft ? ", channel " + std::to_string(c) : "", " has ",
+                               weight(a * columns + c));
       }
     }
     if (sigma.dims() > 0 && !(width(a) > 0 && std::isfinite(width(a)))) {
       return InvalidArgument("sigma must be finite and greater than 0: ", AtomPlace(row_splits, a), " has ", width(a));
     }
   }
-  if (weights.dims() == 0 && !std::isfinite(weight(0))) {
-    return InvalidArgument("weights must be finite, got ", weight(0));
+  if (weights.dims() == 0 && !(std::abs(weight(0)) <= kLargestWeight<T>)) {
+    return InvalidArgument("weights must be finite and at most ", kLargestWeight<T>, ", got ", weight(0));
   }
   if (sigma.dims() == 0 && !(width(0) > 0 && std::isfinite(width(0)))) {
     return InvalidArgument("sigma must be finite and greater than 0, got ", width(0));

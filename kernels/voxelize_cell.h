@@ -15,8 +15,9 @@ namespace pg_tf {
 struct CellGrid {
   int64_t shape[3];
   bool periodic[3];
-  double a[3], b[2], c;  // edges of a voxel in the frame, Å; a[2], b[1] and c are positive
-  double frame[3][3];    // rows: the unit vectors of the frame
+  double a[3], b[2], c;   // edges of a voxel in the frame, Å; a[2], b[1] and c are positive
+  double frame[3][3];     // rows: the unit vectors of the frame
+  double longest_period;  // of the lattice by short vectors, Å
 };
 
 // A quadrature rule over [0, 1].
@@ -31,6 +32,7 @@ constexpr int64_t kLargestRule = 32;
 struct CellAtom {
   double place[3];  // in voxels along a, b and c; inside of the cell on periodic axes
   double sigma;     // Å
+  bool even;        // so wide that its images add the same to each voxel: the kernels are not for it
   Rule along_a, along_b;
 };
 

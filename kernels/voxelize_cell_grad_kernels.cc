@@ -33,6 +33,17 @@ void VirialToCartesian(const double frame[3][3], const double virial[6], T* resu
   }
 }
 
+// Of a channel of an upstream gradient.
+template <typename T>
+T Mean(const T* upstream, const GridSpec& spec, int64_t channel) {
+  const int64_t size = spec.shape[0] * spec.shape[1] * spec.shape[2];
+  const int64_t stride = spec.channels_last ? spec.num_channels : 1;
+  const T* const first = upstream + (spec.channels_last ? channel : channel * size);
+  double sum = 0;
+  for (int64_t i = 0; i < size; ++i) sum += first[i * stride];
+  return static_cast<T>(sum / static_cast<double>(size));
+}
+
 template <typename T>
 class VoxelizeCellGradOp : public OpKernel {
  public:
@@ -120,7 +131,11 @@ class VoxelizeCellGradOp : public OpKernel {
       const int32_t channel = crystals.atoms(a, a + 1).channels[0];
       CellGradient gradient = {};
       T* const to_weights = results.weights + columns * a;
-      if (channel >= 0) {
+      if (channel >= 0 && crystals.atom(a).even) {
+        // The same in each voxel, wherever the atom lies and however space is strained.
+        const int64_t first = crystals.soft() ? 0 : channel;
+        for (int64_t c = 0; c < columns; ++c) to_weights[c] = Mean(upstream, spec, first + c);
+      } else if (channel >= 0) {
         const CellUpstream<T> of_atom = {upstream + (crystals.soft() ? 0 : channel * channel_pitch),
                                          columns,
                                          channel_pitch,

@@ -9,8 +9,8 @@
 namespace pg_tf {
 namespace {
 
-// Voxels that one atom may touch, images counted: some ten seconds of work.
-constexpr double kMostVoxels = 1e10;
+// The most terms of quadrature that a call may take: some minutes of one core in float64.
+constexpr double kMostTerms = 2e10;
 
 // The most voxels of a column, images counted: float32 holds no larger whole numbers exactly.
 constexpr double kLongestColumn = 0x1p24;
@@ -67,19 +67,22 @@ absl::Status Crystals<T>::InitAtoms(const Tensor& row_splits, bool always) {
         if (std::isfinite(place)) continue;
         return InvalidArgument("coords: ", AtomPlace(row_splits, a), " is too far away to be counted in cells");
       }
-      if (orthogonal(b) && !always) continue;
+      if (atoms_[a].even || (orthogonal(b) && !always)) continue;
       if (atoms_[a].along_a.size == 0 || atoms_[a].along_b.size == 0) {
         return InvalidArgument("sigma: ", AtomPlace(row_splits, a), " has ", sigma,
                                " Å; quadrature over the voxels of this cell needs at least ", NarrowestSigma<T>(cell),
                                " Å: use more voxels or a wider sigma");
       }
       const double touched = Touched<T>(cell, atoms_[a].sigma), column = LongestColumn<T>(cell, atoms_[a].sigma);
-      if (!(touched <= kMostVoxels && column <= kLongestColumn)) {
-        return InvalidArgument("sigma: ", AtomPlace(row_splits, a), " has ", sigma, " Å and reaches ", touched,
-                               " voxels with its images; the most is ", kMostVoxels,
-                               ": use fewer voxels or a narrower sigma");
-      }
       touched_ += touched;
+      terms_ += Terms<T>(cell, atoms_[a]);
+      if (!(terms_ <= kMostTerms && column <= kLongestColumn)) {
+        return InvalidArgument(
+            "sigma: ", AtomPlace(row_splits, a), " has ", sigma, " Å and reaches ", touched,
+            " voxels with its images; quadrature of the atoms up to it takes ", terms_,
+            " terms, and the most of a call is ", kMostTerms,
+            ": use implementation=\"dense\", fewer voxels, a narrower sigma, float32 or fewer atoms ", "a call");
+      }
       longest_ = std::max(longest_, static_cast<int64_t>(column));
     }
   }

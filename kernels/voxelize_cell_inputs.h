@@ -44,7 +44,7 @@ class Crystals : public Molecules<T> {
   std::vector<bool> orthogonal_;
   std::vector<CellAtom> atoms_;
   int64_t longest_ = 0;
-  double touched_ = 0;
+  double touched_ = 0, terms_ = 0;
 };
 
 extern template class Crystals<float>;

@@ -81,15 +81,32 @@ class VoxelizeCellOp : public OpKernel {
         Write<T>(sums, spec_, x, x_end, out);
       }
     });
+    if (ctx->status().ok()) OP_REQUIRES_OK(ctx, crystals.CheckRange(*grid));
   }
 
  private:
+  // For an atom so wide that every voxel gets the same of it.
+  void AddEverywhere(const Crystals<T>& crystals, int64_t a, int64_t channel_size, double* sums) const {
+    const double per_voxel = static_cast<double>(spec_.num_channels) / static_cast<double>(spec_.voxels());
+    const int64_t first = crystals.soft() ? 0 : crystals.atoms(a, a + 1).channels[0];
+    const int64_t channels = crystals.soft() ? spec_.num_channels : 1;
+    for (int64_t c = 0; c < channels; ++c) {
+      const double value = crystals.weights(a)[c] * per_voxel;
+      double* const of_channel = sums + (first + c) * channel_size;
+      for (int64_t i = 0; i < channel_size; ++i) of_channel[i] += value;
+    }
+  }
+
   void Sum(const Crystals<T>& crystals, int64_t b, int64_t x, int64_t x_end, T* scratch, double* sums) const {
     const CellTable<T>& kernels = CellKernels<T>(*level_);
     const int64_t channel_size = (x_end - x) * spec_.shape[1] * spec_.shape[2];
     for (int64_t a = crystals.begin(b); a < crystals.end(b); ++a) {
       const int32_t channel = crystals.atoms(a, a + 1).channels[0];
       if (channel < 0) continue;
+      if (crystals.atom(a).even) {
+        AddEverywhere(crystals, a, channel_size, sums);
+        continue;
+      }
       const CellSums of_atom = crystals.soft() ? CellSums{x, x_end, spec_.num_channels, sums}
                                                : CellSums{x, x_end, 1, sums + channel * channel_size};
       kernels.add(crystals.grid(b), crystals.atom(a), crystals.longest_column(), crystals.weights(a), scratch, of_atom);

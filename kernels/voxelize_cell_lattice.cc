@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/geometry.h"
+#include "kernels/lattice_reduction.h"
 #include "kernels/limits.h"
 
 namespace pg_tf {
@@ -73,6 +74,9 @@ const WidestIntervals<T>& Widest() {
   return *widest;
 }
 
+// Not std::hypot, which asks for a newer C library than anything else here.
+double Length2(const double b[2]) { return std::sqrt(b[0] * b[0] + b[1] * b[1]); }
+
 double Wrapped(double place, double extent) {
   const double rest = std::fmod(place, extent);
   return rest < 0 ? rest + extent : rest;
@@ -109,6 +113,10 @@ CellGrid MakeCellGrid(const double cell[3][3], const int64_t shape[3], const boo
   grid.b[0] = along / shape[1];
   grid.b[1] = across / shape[1];
   grid.c = length / shape[2];
+  double rows[3][3], change[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+  std::copy_n(cell[0], 9, rows[0]);
+  ReduceLattice(periodic, rows, change);
+  grid.longest_period = std::max({Length(rows[0]), Length(rows[1]), Length(rows[2])});
   return grid;
 }
 
@@ -133,19 +141,15 @@ CellAtom MakeCellAtom(const CellGrid& grid, const double coords[3], double sigma
     if (grid.periodic[d]) atom.place[d] = Wrapped(atom.place[d], static_cast<double>(grid.shape[d]));
     atom.place[d] = std::min(std::max(atom.place[d], -kFarthest), kFarthest);
   }
-  const double lengths[3] = {Length(grid.a) * grid.shape[0], std::hypot(grid.b[0], grid.b[1]) * grid.shape[1],
-                             grid.c * grid.shape[2]};
-  if (grid.periodic[0] && grid.periodic[1] && grid.periodic[2]) {
-    atom.sigma = std::min(sigma, kWidestPeriods * *std::max_element(lengths, lengths + 3));
-  }
+  atom.even = grid.periodic[0] && grid.periodic[1] && grid.periodic[2] && sigma >= kWidestPeriods * grid.longest_period;
   atom.along_a = GaussLegendre<T>(Length(grid.a) / atom.sigma);
-  atom.along_b = GaussLegendre<T>(std::hypot(grid.b[0], grid.b[1]) / atom.sigma);
+  atom.along_b = GaussLegendre<T>(Length2(grid.b) / atom.sigma);
   return atom;
 }
 
 template <typename T>
 double NarrowestSigma(const CellGrid& grid) {
-  const double longest = std::max(Length(grid.a), std::hypot(grid.b[0], grid.b[1]));
+  const double longest = std::max(Length(grid.a), Length2(grid.b));
   return longest / Widest<T>().of[kLargestRule];
 }
 
@@ -163,6 +167,12 @@ double Touched(const CellGrid& grid, double sigma) {
 }
 
 template <typename T>
+double Terms(const CellGrid& grid, const CellAtom& atom) {
+  if (atom.even) return static_cast<double>(grid.shape[0] * grid.shape[1] * grid.shape[2]);
+  return Touched<T>(grid, atom.sigma) * static_cast<double>(atom.along_a.size * atom.along_b.size);
+}
+
+template <typename T>
 double LongestColumn(const CellGrid& grid, double sigma) {
   const double half = kDerivativeReach<T> * sigma + (std::abs(grid.a[0]) + std::abs(grid.b[0])) / 2;
   const double count = 2 * half / grid.c + 4;
@@ -174,6 +184,7 @@ double LongestColumn(const CellGrid& grid, double sigma) {
   template CellAtom MakeCellAtom<T>(const CellGrid&, const double[3], double); \
   template double NarrowestSigma<T>(const CellGrid&);                          \
   template double Touched<T>(const CellGrid&, double);                         \
+  template double Terms<T>(const CellGrid&, const CellAtom&);                  \
   template double LongestColumn<T>(const CellGrid&, double)
 PG_TF_INSTANTIATE(float);
 PG_TF_INSTANTIATE(double);

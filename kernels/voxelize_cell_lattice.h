@@ -24,6 +24,10 @@ Rule GaussLegendre(double width);
 template <typename T>
 CellAtom MakeCellAtom(const CellGrid& grid, const double coords[3], double sigma);
 
+// The terms of the quadrature for one atom: nodes, summed over the voxels that it touches.
+template <typename T>
+double Terms(const CellGrid& grid, const CellAtom& atom);
+
 // The narrowest sigma for which the rules suffice, Å.
 template <typename T>
 double NarrowestSigma(const CellGrid& grid);

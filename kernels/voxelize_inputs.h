@@ -4,6 +4,7 @@
 #define PG_TF_KERNELS_VOXELIZE_INPUTS_H_
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <type_traits>
 
@@ -54,6 +55,12 @@ class Molecules {
   bool soft() const { return all_.soft; }
   double atoms_per_molecule() const { return static_cast<double>(num_atoms()) / std::max<int64_t>(batch_size_, 1); }
 
+  // That a grid made of these molecules holds no value that was too large for its type. Looks at it only if there may
+  // be one: a voxel holds at most the sum of the weights.
+  absl::Status CheckRange(const tensorflow::Tensor& grid) const {
+    return grid.dtype() == tensorflow::DT_HALF ? CheckHalf(grid) : absl::OkStatus();
+  }
+
   // The atoms [begin, end) of the whole batch.
   Molecule<T> atoms(int64_t begin, int64_t end) const {
     Molecule<T> part = all_;
@@ -66,6 +73,36 @@ class Molecules {
   }
 
  private:
+  absl::Status CheckHalf(const tensorflow::Tensor& grid) const {
+    constexpr double kLargest = 65504;
+    const auto voxels = grid.flat<Eigen::half>();
+    const int64_t size = batch_size_ == 0 ? 0 : grid.NumElements() / batch_size_;
+    for (int64_t b = 0; b < batch_size_; ++b) {
+      if (SumOfWeights(b) <= kLargest) continue;
+      for (int64_t i = b * size; i < (b + 1) * size; ++i) {
+        if (Eigen::numext::isfinite(voxels(i))) continue;
+        return InvalidArgument("dtype: a voxel of molecule ", b, " is larger than ", kLargest,
+                               ", the largest number of float16; use bfloat16, float32 or smaller weights");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Of molecule b, each by its size; of feature vectors their largest entries.
+  double SumOfWeights(int64_t b) const {
+    const int64_t columns = std::max<int64_t>(all_.soft ? all_.weight_stride : 1, 1);
+    double sum = 0;
+    for (int64_t a = begin(b); a < end(b); ++a) {
+      if (all_.channels[a] < 0) continue;
+      double largest = 0;
+      for (int64_t c = 0; c < columns; ++c) {
+        largest = std::max(largest, std::abs(static_cast<double>(all_.weights[a * all_.weight_stride + c])));
+      }
+      sum += largest;
+    }
+    return sum;
+  }
+
   Molecule<T> all_;
   const int64_t* row_splits_;
   int64_t batch_size_;

@@ -21,6 +21,17 @@ constexpr int64_t kSlabVoxels = int64_t{1} << 17;
 constexpr double kCyclesPerAtom = 600;
 constexpr double kCyclesPerVoxel = 0.3;
 
+// What a thread keeps of its work space until the next call. A call with millions of atoms takes some kilobytes an
+// atom.
+constexpr size_t kKeptBytes = size_t{16} << 20;
+
+// Trims a planner, also after an error.
+template <typename T>
+struct Trimmed {
+  Planner<T>* planner;
+  ~Trimmed() { planner->Trim(kKeptBytes); }
+};
+
 template <typename T, typename Out>
 class VoxelizeOp : public OpKernel {
  public:
@@ -57,6 +68,7 @@ class VoxelizeOp : public OpKernel {
     ForEach(ctx, molecules.batch_size() * slabs, cost, kNoMemoryForAtoms, [&](int64_t begin, int64_t end) {
       // Each thread keeps its planner: a map over single molecules would otherwise allocate one for every element.
       static thread_local Planner<T> planner;
+      const Trimmed<T> trimmed = {&planner};
       for (int64_t unit = begin; unit < end;) {
         const int64_t b = unit / slabs, first = unit % slabs, last = std::min(slabs, first + end - unit);
         const Plan<T>& plan = planner.Build(molecules.atoms(molecules.begin(b), molecules.end(b)), boxes(b), layout,
@@ -66,6 +78,7 @@ class VoxelizeOp : public OpKernel {
         unit += last - first;
       }
     });
+    if (ctx->status().ok()) OP_REQUIRES_OK(ctx, molecules.CheckRange(*grid));
   }
 
  private:

@@ -50,6 +50,11 @@ int32_t Floor(double value) {
 
 int32_t Ceil(double value) { return -Floor(-value); }
 
+template <typename V>
+size_t Bytes(const std::vector<V>& values) {
+  return values.capacity() * sizeof(V);
+}
+
 // The window around u, cut off at the ends of the axis. On a periodic axis it may cross one of the faces, and if it
 // were longer than the axis it is the whole axis.
 template <typename T>
@@ -181,6 +186,26 @@ void AtomWindows<T>::SplitAtFaces(int axis, int32_t extent) {
       windows_[d].push_back(window);
     }
   }
+}
+
+template <typename T>
+size_t AtomWindows<T>::bytes() const {
+  size_t bytes = Bytes(atom_of_entry_) + Bytes(weights_);
+  for (const auto& windows : windows_) bytes += Bytes(windows);
+  return bytes;
+}
+
+template <typename T>
+size_t Planner<T>::bytes() const {
+  size_t bytes = all_.bytes() + Bytes(order_) + Bytes(buckets_) + Bytes(group_begin_) + Bytes(list_) + Bytes(weights_) +
+                 Bytes(values_) + Bytes(sums_);
+  for (const auto& windows : windows_) bytes += Bytes(windows);
+  return bytes;
+}
+
+template <typename T>
+void Planner<T>::Trim(size_t most) {
+  if (bytes() > most) *this = Planner<T>();
 }
 
 template <typename T>

@@ -3,6 +3,7 @@
 #ifndef PG_TF_KERNELS_VOXELIZE_PLAN_H_
 #define PG_TF_KERNELS_VOXELIZE_PLAN_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -48,6 +49,7 @@ class AtomWindows {
  public:
   void Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, Quantity quantity);
   const AtomList<T>& atoms() const { return atoms_; }
+  size_t bytes() const;  // of memory that it holds
 
  private:
   void SplitAtFaces(int axis, int32_t extent);
@@ -66,6 +68,10 @@ class Planner {
   // blocks or at an end of the grid: then any split of the work gives the same bits.
   const Plan<T>& Build(const Molecule<T>& molecule, const Box& box, const GridLayout& layout, int64_t lanes,
                        int64_t x_begin, int64_t x_end);
+
+  // Gives its memory back if that is more than `most` bytes; the plan that was built last is lost then.
+  void Trim(size_t most);
+  size_t bytes() const;  // of memory that it holds
 
  private:
   void Order(const Molecule<T>& molecule, const GridLayout& layout);

@@ -177,12 +177,13 @@ def _energy(
     r_squared = tf.reduce_sum(apart**2, axis=-1)
     inside = r_squared < cutoff**2
     sigma_squared, four_epsilon = (sigma**2)[:, tf.newaxis], 4 * epsilon[:, tf.newaxis]
-    r_squared = tf.maximum(r_squared, sigma_squared * CLOSEST_SQUARED + CLOSEST_ADDEND)
+    closest = sigma_squared * CLOSEST_SQUARED + CLOSEST_ADDEND
+    r_squared = tf.maximum(r_squared, closest)
     # Beyond the cutoff anything finite will do, also for the derivatives.
     s6 = (sigma_squared / tf.where(inside, r_squared, tf.ones_like(r_squared))) ** 3
     energy = (s6 - 1) * s6
     if shift:
-        at_cutoff = (sigma_squared / cutoff**2) ** 3
+        at_cutoff = (sigma_squared / tf.maximum(cutoff**2, closest)) ** 3
         energy -= (at_cutoff - 1) * at_cutoff
     return tf.reduce_sum(tf.where(inside, four_epsilon * energy, 0), axis=-1)
 
