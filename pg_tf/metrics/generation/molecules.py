@@ -39,27 +39,44 @@ def bonded(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike) -> Chem.Mol:
     Raises:
       ValueError: if it has no atoms, or RDKit finds the valences or rings of such a molecule impossible.
     """
-    from rdkit import Chem, rdBase  # here and below: loads long, and only chemistry needs it
+    return sanitized(assembled(atomic_numbers, coords))
+
+
+def assembled(atomic_numbers: npt.ArrayLike, coords: npt.ArrayLike) -> Chem.Mol:
+    """A molecule with the bonds that its distances tell (`bond_orders`), however impossible; arguments as `bonded`."""
+    from rdkit import Chem  # here and below: loads long, and only chemistry needs it
     from rdkit.Geometry import Point3D
 
     numbers, positions = np.asarray(atomic_numbers), np.asarray(coords, np.float64)
-    if len(numbers) == 0:
-        raise ValueError("no atoms")
     molecule, conformer = Chem.RWMol(), Chem.Conformer(len(numbers))
     for index, (number, xyz) in enumerate(zip(numbers.tolist(), positions.tolist(), strict=True)):
         molecule.AddAtom(Chem.Atom(number))
         conformer.SetAtomPosition(index, Point3D(*xyz))
     molecule.AddConformer(conformer)
-    orders = bond_orders(numbers, positions)
+    orders = bond_orders(numbers, positions) if len(numbers) else np.zeros((0, 0), int)
     kinds = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
     for first, second in np.argwhere(np.triu(orders)).tolist():
         molecule.AddBond(first, second, kinds[orders[first, second] - 1])
+    return molecule.GetMol()
+
+
+def sanitized(molecule: Chem.Mol) -> Chem.Mol:
+    """A copy of a molecule with what RDKit finds in it.
+
+    Raises:
+      ValueError: if it has no atoms, or RDKit finds its valences or rings impossible.
+    """
+    from rdkit import Chem, rdBase
+
+    if molecule.GetNumAtoms() == 0:
+        raise ValueError("no atoms")
+    copy = Chem.Mol(molecule)
     with rdBase.BlockLogs():
         try:
-            Chem.SanitizeMol(molecule)
+            Chem.SanitizeMol(copy)
         except (Chem.MolSanitizeException, RuntimeError) as error:
             raise ValueError(str(error).strip().splitlines()[0]) from error
-    return molecule.GetMol()
+    return copy
 
 
 def canonical_smiles(molecules: Molecules) -> list[str | None]:
