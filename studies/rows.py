@@ -78,6 +78,11 @@ SMALL = RESNET.replace(
     loss="mae",
 )
 
+# The network of invariants: the recipe "small" in a box that holds the molecules of QM9.
+INVARIANT = Experiment("qm9", 10000, training.SMALL).replace(
+    channels=("C", "N", "O", "H", "F"), other=False, grid_size=12, epochs=51, average=0.999
+)
+
 # 14.3 Å holds 99 % of the molecules, however they are turned. Voxels as those of SMALL, so that its weights fit.
 PCQM4MV2 = SMALL.replace(source="pcqm4mv2", num_train=1190, grid_size=22, box=14.3, epochs=60)
 
@@ -118,10 +123,20 @@ ROWS: tuple[Row, ...] = (
     Baseline("qm9-mean", "qm9", "mean of the training set", "mean", "qm9", 10000),
     Baseline("qm9-composition", "qm9", "linear fit on element counts", "composition", "qm9", 10000),
     Baseline("qm9-soap", "qm9", "kernel ridge on SOAP", "soap", "qm9", 10000),
+    Baseline("qm9-distances", "qm9", "kernel ridge on distances", "distances", "qm9", 10000),
     Trained("qm9-small", "qm9", "small isotropic network", SMALL),
+    Trained("qm9-invariant", "qm9", "network of invariants", INVARIANT),
     Baseline("pcqm4mv2-mean", "pcqm4mv2", "mean of the training set", "mean", "pcqm4mv2", 1190),
     Baseline("pcqm4mv2-composition", "pcqm4mv2", "linear fit on element counts", "composition", "pcqm4mv2", 1190),
     Baseline("pcqm4mv2-soap", "pcqm4mv2", "kernel ridge on SOAP", "soap", "pcqm4mv2", 1190),
+    Trained(
+        "pcqm4mv2-invariant",
+        "pcqm4mv2",
+        "network of invariants",
+        INVARIANT.replace(
+            source="pcqm4mv2", num_train=1190, channels=training.SMALL.channels, grid_size=17, epochs=60, average=0.995
+        ),
+    ),
     Trained("pcqm4mv2-small", "pcqm4mv2", "small isotropic network", PCQM4MV2),
     Trained(
         "pcqm4mv2-from-qm9",
@@ -141,6 +156,12 @@ ROWS: tuple[Row, ...] = (
     Baseline("changes-mean", "changes", "mean of the training set", "mean", "qm9", 1000),
     Baseline("changes-composition", "changes", "linear fit on element counts", "composition", "qm9", 1000),
     Baseline("changes-soap", "changes", "kernel ridge on SOAP", "soap", "qm9", 1000),
+    Trained(
+        "changes-invariant",
+        "changes",
+        "network of invariants, voxels and passes as the base",
+        INVARIANT.replace(num_train=1000, epochs=40, average=0.995),
+    ),
     _change("none", "base: 12^3 voxels of 0.85 Å, sigma 0.5 Å, an element a channel, width 32"),
     _change("not-isotropic", "ordinary kernels", network={"isotropic": False}),
     _change(
