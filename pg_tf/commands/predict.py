@@ -13,7 +13,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def predict(
     molecules: Annotated[
-        Path, typer.Argument(help="A file: .sdf, .csv with a column 'smiles', .smi, .xyz, .npz; also .gz and .bz2.")
+        Path,
+        typer.Argument(help="A file: .sdf, .mol2, .pdbqt, .csv with a column 'smiles', .smi, .xyz, .npz; also packed."),
     ],
     model: Annotated[Path, typer.Option(help="Folder of a run of `pg-tf train`.")],
     output: Annotated[Path, typer.Option(help="The CSV table to write: name, prediction, note.")],

@@ -32,6 +32,11 @@ _UNIT = option(
     *("unit", str, "eV"),
     help="Unit of the labels: meV, hartree, kcal/mol, kJ/mol, cm-1 become eV; 'none': no energies.",
 )
+_ELEMENTS = option(
+    *("elements", list[str] | None, None, "--element"),
+    metavar="NAME=SYMBOL",
+    help="The element of what the files call their atoms so, as OW=O; may be repeated.",
+)
 _ALL = (
     option("strict", bool, False, "--strict", help="Stop at the first bad record or odd label."),
     option("workers", int | None, None, min=1, help="Worker processes; one for each core if left out."),
@@ -56,7 +61,7 @@ _FORMATS: dict[str, tuple[str, tuple[inspect.Parameter, ...]]] = {
             ),
         ),
     ),
-    "sdf": ("SDF files with geometries, also .gz, .bz2 and tar.", (_FILES, _ROOT, _LABEL, _UNIT)),
+    "sdf": ("SDF files with geometries, also .gz, .bz2 and tar.", (_FILES, _ROOT, _LABEL, _UNIT, _ELEMENTS)),
     "smiles": (
         "Tables of SMILES (.csv, .smi, also .gz): geometries by RDKit.",
         (
@@ -73,7 +78,18 @@ _FORMATS: dict[str, tuple[str, tuple[inspect.Parameter, ...]]] = {
             option("seed", int, 0, min=0, max=2**31 - 1, help="Random seed of the conformers."),
         ),
     ),
-    "xyz": ("XYZ and extended XYZ files, one molecule a frame.", (_FILES, _ROOT, _LABEL, _UNIT)),
+    "xyz": ("XYZ and extended XYZ files, one molecule a frame.", (_FILES, _ROOT, _LABEL, _UNIT, _ELEMENTS)),
+    "mol2": ("Tripos mol2 files, which hold no labels.", (_FILES, _ROOT, _ELEMENTS)),
+    "pdbqt": (
+        "PDBQT files of AutoDock and Vina, one molecule a model.",
+        (
+            _FILES,
+            _ROOT,
+            option("label", str | None, None, help="'affinity' for what Vina writes over each pose, kcal/mol."),
+            option("unit", str, "none", help="Unit of the labels; 'none' leaves them as they are."),
+            _ELEMENTS,
+        ),
+    ),
     "qm9": (
         "QM9: dsgdb9nsd.xyz.tar.bz2 as published, or an .npz of it.",
         (_FILES, _ROOT, option("label", str, "gap", help="Property of QM9; energies become eV.")),
@@ -92,12 +108,21 @@ def _command(format: str, options: Sequence[inspect.Parameter]) -> Callable[...,
             root, how = given.pop("root"), {option.name: given.pop(option.name) for option in _ALL}
             if "unit" in given and not given["label"]:
                 given["unit"] = ""
+            if "elements" in given:
+                given["elements"] = dict(map(_named_element, given["elements"])) if given["elements"] else None
             if format == "pcqm4mv2":
                 _run(readers.pcqm4mv2(root, **given), root / "shards", **how)
             else:
                 _run(getattr(readers, format)(**given), root, **how)
 
     return with_options(command, [*options, *_ALL])
+
+
+def _named_element(text: str) -> tuple[str, str]:
+    name, equals, symbol = text.rpartition("=")
+    if not (name and equals and symbol):
+        raise ValueError(f"--element: must be NAME=SYMBOL such as OW=O, got {text!r}")
+    return name, symbol
 
 
 for _format, (_help, _options) in _FORMATS.items():

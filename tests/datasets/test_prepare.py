@@ -555,3 +555,42 @@ def test_manifest_tells_what_is_there(tmp_path: pathlib.Path) -> None:
     text = json.loads((tmp_path / "shards" / "manifest.json").read_text())
     assert text["version"] == 1
     assert text["source"]["files"][0]["name"] == "a.sdf"
+
+
+MOL2 = """@<TRIPOS>MOLECULE
+water
+3 0
+SMALL
+NO_CHARGES
+
+@<TRIPOS>ATOM
+1 OW 0.0 0.0 0.0 {0} 1 WAT 0.0
+2 H1 0.96 0.0 0.0 H 1 WAT 0.0
+3 H2 -0.24 0.93 0.0 H 1 WAT 0.0
+"""
+PDBQT = """MODEL 1
+REMARK VINA RESULT:      -7.2      0.000      0.000
+ATOM      1  C1  LIG A   1       0.000   0.000   0.000  1.00  0.00     0.000 C
+ATOM      2  O1  LIG A   1       1.220   0.000   0.000  1.00  0.00     0.000 OA
+ENDMDL
+"""
+
+
+def test_mol2_and_pdbqt_become_shards_from_the_command_line(tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(app, ["prepare", *map(str, arguments)])
+
+    mol2, pdbqt = tmp_path / "water.mol2", tmp_path / "poses.pdbqt"
+    mol2.write_text(MOL2.format("O.3"))
+    pdbqt.write_text(PDBQT)
+    assert run("mol2", mol2, "--root", tmp_path / "waters").exit_code == 0
+    assert load(tmp_path / "waters").dataset(("O", "H")).unbatch().as_numpy_iterator().next().shape == (3, 4)
+    found = run("pdbqt", pdbqt, "--label", "affinity", "--root", tmp_path / "poses")
+    assert found.exit_code == 0, found.output
+    assert load(tmp_path / "poses").label_mean == pytest.approx(-7.2)
+    mol2.write_text(MOL2.format("XX"))
+    named = run("mol2", mol2, "--element", "XX=O", "--root", tmp_path / "named")
+    assert named.exit_code == 0, named.output
+    wrong = run("mol2", mol2, "--element", "XX", "--root", tmp_path / "wrong")
+    assert wrong.exit_code == 1
+    assert "--element: must be NAME=SYMBOL" in wrong.output
