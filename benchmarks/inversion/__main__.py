@@ -3,11 +3,14 @@
     .venv/bin/python -m benchmarks.inversion [--data FILE.npz] [--sigma 0.3 0.4] [--channels one elements] [--json FILE]
     .venv/bin/python -m benchmarks.inversion --quick
     .venv/bin/python -m benchmarks.inversion --closing closing.png
+    .venv/bin/python -m benchmarks.inversion --disturbances [--data FILE.npz] [--channels one elements]
 
 Without --sigma, --grid-size, --channels or --noise, the table of targets is run. FILE.npz holds `z` [atoms], `pos`
 [atoms, 3] in Å and `offsets` [molecules + 1]; the test part of the shipped sample if left out. "exact" is the right
 number of atoms in every channel and the largest error under 0.001 Å. Noise is white, in percent of the grid's largest
-voxel. --closing draws how near two atoms of a channel may come to each other. Times count on a quiet machine only.
+voxel. --closing draws how near two atoms of a channel may come to each other. --disturbances has a row for each kind of
+error that grids of networks and stored grids have (disturbances.py), with its target. Times count on a quiet machine
+only.
 
 The baseline is benchmarks/baselines/voxmol.py: strict maxima among 26 neighbours, then L-BFGS.
 """
@@ -25,7 +28,9 @@ import numpy as np
 import tensorflow as tf
 
 import pg_tf
+from benchmarks.inversion import robustness
 from benchmarks.inversion.closing import closing
+from benchmarks.inversion.disturbances import DISTURBANCES
 from benchmarks.inversion.methods import METHODS
 from benchmarks.inversion.scoring import measure
 from benchmarks.inversion.table import HEADER, LEGEND, line
@@ -68,6 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="few molecules and two rows, in less than a minute")
     parser.add_argument("--closing", type=Path, metavar="PNG", help="two atoms closing in on each other, instead")
+    parser.add_argument("--disturbances", action="store_true", help="disturbed grids of 32^3, instead")
     parser.add_argument("--pairs", type=int, default=64, help="pairs of atoms for each point of --closing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also writes the rows there")
     return parser.parse_args()
@@ -106,6 +112,17 @@ def table(options: argparse.Namespace, methods: Sequence[str]) -> list[dict[str,
     return rows
 
 
+def disturbed(options: argparse.Namespace) -> list[dict[str, Any]]:
+    molecules = load(options.data, (8 if options.quick else options.limit) or None, options.seed)
+    print(f"{options.data or 'the sample'}: {len(molecules)} molecules; 32^3 voxels, sigma 0.4 Å")
+    print(robustness.HEADER)
+    rows = []
+    for kind, name in itertools.product(options.channels or ["one", "elements"], DISTURBANCES):
+        rows.append(robustness.measure(kind, name, molecules, options.seed))
+        print(robustness.line(rows[-1]), flush=True)
+    return rows
+
+
 def main() -> None:
     """Prints a table."""
     options = parse_arguments()
@@ -113,6 +130,8 @@ def main() -> None:
     if options.closing:
         grid_size, sigmas = (options.grid_size or [32])[0], options.sigma or [0.3, 0.5]
         rows = closing(options.closing, sigmas, grid_size, 8 if options.quick else options.pairs, methods)
+    elif options.disturbances:
+        rows = disturbed(options)
     else:
         rows = table(options, methods)
     if options.json:

@@ -17,10 +17,13 @@ In the words of this package, a *grid* is one channel of one molecule, and a bat
    of inner products of the Jacobian's columns (`columns.py`), which are products of one factor along each axis in
    orthogonal spaces (`factors.py`). With a Keras optimizer, `gradient_descent.py` does as the paper did.
 6. A grid is *explained* if nothing is left of it but rounding or white noise; `noise.py` has the test.
-7. *Repair* is for grids that are not. `proposals.py` names atoms to drop and places to fill, from each atom's
+7. Grids that are not have noise of another kind, or seeds that went astray. `noisy.py` searches those with a model of
+   the noise, in which the variance of a voxel depends on its value (`likelihood.py`): seeds from grids sharpened as
+   much as their shortest waves allow, a descent that trusts each voxel by its variance, and repair by likelihood.
+8. *Repair* (`repair.py`) is for what is left. `proposals.py` names atoms to drop and places to fill, from each atom's
    *support*: by how much the loss would grow without it (`confidence.py`). Each proposal gets a descent of its own. It
    is kept if it is better, and an additional atom must lower the loss by a *price* that depends on the noise.
-8. `invert.py` collects what was found, with the *uncertainty* of each atom (`confidence.py`), into an `Inversion`
+9. `invert.py` collects what was found, with the *uncertainty* of each atom (`confidence.py`), into an `Inversion`
    (`result.py`), in the caller's frame. `export.py` writes it as XYZ, RDKit molecules or structures.
 
 Two more use the same parts. `differentiable.py` moves known atoms to the optimum and gives that a gradient
@@ -29,6 +32,7 @@ Two more use the same parts. `differentiable.py` moves known atoms to the optimu
 
 from pg_tf.inversion.export import to_rdkit, to_structure, to_xyz
 from pg_tf.inversion.invert import grid_to_coords
+from pg_tf.inversion.likelihood import Noise
 from pg_tf.inversion.result import Inversion
 
-__all__ = ["Inversion", "grid_to_coords", "to_rdkit", "to_structure", "to_xyz"]
+__all__ = ["Inversion", "Noise", "grid_to_coords", "to_rdkit", "to_structure", "to_xyz"]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from pg_tf.inversion.atoms import Array, Atoms
+from pg_tf.inversion.columns import of_atoms
 from pg_tf.inversion.least_squares import Free, normal_matrix
 from pg_tf.inversion.problem import Problem
 
@@ -36,10 +37,13 @@ def support(problem: Problem, atoms: Atoms, residuals: Array) -> tuple[Array, Ar
     """By how much sum r^2 would grow without each atom, all others as they are, `[K, A]`; and, to compare it with, by
     how much without a single atom that is right and wholly inside, `[K]`. Two atoms where only one should be have a
     support of about 0."""
-    norm = problem.columns(atoms).norms() * atoms.scale[:, np.newaxis] ** 2
-    grown = norm + 2 * atoms.scale[:, np.newaxis] * problem.overlap(atoms, residuals)
+    scale, trust = of_atoms(atoms.scale), problem.trusted(atoms)
+    above = residuals if problem.precision is None else residuals * problem.precision
+    norm = problem.columns(atoms).norms() * scale**2 * trust
+    grown = norm + 2 * scale * problem.overlap(atoms, above)
     middle = atoms.padded(1)
     middle = dataclasses.replace(
         middle, coords=problem.space.middle[:, np.newaxis], present=np.ones_like(middle.present)
     )
-    return np.where(atoms.present, grown, np.inf), problem.columns(middle).norms()[:, 0] * atoms.scale**2
+    alone = problem.columns(middle).norms()[:, 0] * scale.mean(axis=1) ** 2 * trust.mean(axis=1)
+    return np.where(atoms.present, grown, np.inf), alone

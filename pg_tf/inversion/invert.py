@@ -16,10 +16,12 @@ from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.confidence import uncertainty
 from pg_tf.inversion.frame import Frame
 from pg_tf.inversion.least_squares import Free
+from pg_tf.inversion.likelihood import Noise
 from pg_tf.inversion.noise import above_noise
 from pg_tf.inversion.problem import Problem
+from pg_tf.inversion.repair import Options, Solution
 from pg_tf.inversion.result import Inversion
-from pg_tf.inversion.strategy import Options, Solution, find_atoms
+from pg_tf.inversion.strategy import find_atoms
 
 # So many voxels are worked on at once, which takes some hundred MiB of work space.
 _VOXELS_AT_ONCE = 1 << 21
@@ -44,6 +46,7 @@ def grid_to_coords(
     fit_sigma: bool = False,
     fit_scale: bool = False,
     fit_background: str | None = None,
+    noise: Noise | float | None = None,
     seeds: str = "op",
     optimizer: keras.optimizers.Optimizer | None = None,
     max_steps: int | None = None,
@@ -82,6 +85,9 @@ def grid_to_coords(
       fit_sigma: also fits the sigma of each channel, starting from the one given: for grids that a network has blurred.
       fit_scale: also fits a factor to the weights of each channel: for grids that were normalised otherwise.
       fit_background: also fits a polynomial to each channel: "constant", "linear" or "quadratic".
+      noise: what is known of the noise: the standard deviation of white noise, in the grid's units, or a
+        `pg_tf.inversion.Noise` that also has parts in proportion to the value. None estimates it from the grid. Grids
+        that are exact to rounding are inverted as such, whatever it says.
       seeds: "op", pg_tf's persistent homology, or "cripser", the same pairs from the package of that name, which knows
         no periodic axes.
       optimizer: None for Levenberg-Marquardt, or any Keras optimizer, for the paper's plain descent from the seeds.
@@ -125,6 +131,7 @@ def grid_to_coords(
         (30 if optimizer is None else 600) if max_steps is None else max_steps,
         max_repairs if optimizer is None else 0,
         seeds,
+        noise if noise is None or isinstance(noise, Noise) else Noise(noise),
     )
 
     structure_of_grid = np.repeat(np.arange(batch_size), num_channels)
@@ -150,11 +157,13 @@ def grid_to_coords(
         solution.atoms, uncertainty_of_atoms, batch_size, num_channels, frame, values.dtype
     )
     scale = solution.atoms.scale / start.scale
+    # A channel of noise alone is explained, but where all channels are, there may be anything below the noise.
+    something = of_channels(solution.atoms.counts).any(axis=1) | (of_channels(energy) == 0).all(axis=1)
     return Inversion(
         points=single_or_batch(points),
         fractional=single_or_batch(fractional),
         uncertainty=single_or_batch(likely_error),
-        converged=single_or_batch(of_channels(solution.explained).all(axis=1)),
+        converged=single_or_batch(of_channels(solution.explained).all(axis=1) & something),
         loss=single_or_batch(_ratio(of_channels(solution.loss).sum(axis=1), of_channels(energy).sum(axis=1))),
         unexplained=single_or_batch(of_channels(unexplained).sum(axis=1)),
         noise=single_or_batch(of_channels(solution.noise)),

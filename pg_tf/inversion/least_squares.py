@@ -29,10 +29,18 @@ _SMALLEST_DAMPING = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class Free:
-    """What is fitted beside the coordinates. A background is fitted whenever the problem has polynomials for it."""
+    """What is fitted beside the coordinates. A background is fitted whenever the problem has polynomials for it.
+
+    Attributes:
+      sigma: one of each grid.
+      scale: one of each grid.
+      weights: a scale of each atom, which is normally distributed around `Problem.integral` with this standard
+        deviation, as a share of it; 0 for none. It takes the place of `scale`.
+    """
 
     sigma: bool = False
     scale: bool = False
+    weights: float = 0.0
 
 
 class Fit(NamedTuple):
@@ -112,12 +120,19 @@ class _System:
         slope = [to_coords.reshape(len(to_coords), -1)]
         if to_sigma is not None:
             slope.append(to_sigma[:, np.newaxis])
-        if free.scale:
+        loss = problem.loss(residual)
+        if free.weights:
+            assert problem.integral is not None, "what the weights are expected to be"
+            spread = free.weights * problem.integral[:, np.newaxis]
+            astray = np.where(atoms.present, (problem.integral[:, np.newaxis] - atoms.scale) / spread, 0)
+            slope.append(to_scale * atoms.present + astray / spread)
+            loss += (astray**2).sum(axis=1)
+        elif free.scale:
             slope.append(to_scale[:, np.newaxis])
         if len(problem.exponents):
             x, y, z = (problem.polynomials(axis) for axis in range(3))
-            slope.append(np.einsum("kxyz,qx,qy,qz->kq", residual, x, y, z, optimize=True))
-        loss = np.einsum("kxyz,kxyz->k", residual, residual)
+            above = residual if problem.precision is None else residual * problem.precision
+            slope.append(np.einsum("kxyz,qx,qy,qz->kq", above, x, y, z, optimize=True))
         diagonal = np.einsum("kpp->kp", matrix)
         # Atoms that the box cuts, and padding, must not move just because nothing holds them.
         floor = 1e-2 * diagonal.max(axis=1, initial=0, keepdims=True)
@@ -149,21 +164,27 @@ class _System:
 
 
 def normal_matrix(problem: Problem, atoms: Atoms, free: Free, exact: bool = False) -> Array:
-    """J^T J, `[K, P, P]`: the coordinates x, y, z of the first atom, of the second, ...; then sigma and scale where
-    they are free; then the background. `exact` as in `Space.columns`."""
+    """J^T W J, `[K, P, P]`: the coordinates x, y, z of the first atom, of the second, ...; then sigma and the scale, of
+    the grid or of each atom, where they are free; then the background. `exact` as in `Space.columns`.
+
+    W, the precision of the voxels, is not exact: each atom's columns count by the precision around the atom.
+    """
     num_grids, num_atoms = atoms.present.shape
     columns = problem.columns(atoms, free.sigma, exact)
-    scale = of_atoms(atoms.scale)
-    scale = scale[:, :, np.newaxis] * scale[:, np.newaxis]
+    trust = np.sqrt(problem.trusted(atoms))
+    factor = of_atoms(atoms.scale) * trust
+    outer = factor[:, :, np.newaxis] * factor[:, np.newaxis]
     size = 3 * num_atoms
-    total = size + free.sigma + free.scale + len(problem.exponents)
+    own_scales = bool(free.weights)
+    num_scales = num_atoms if own_scales else int(free.scale)
+    total = size + free.sigma + num_scales + len(problem.exponents)
     matrix = np.zeros((num_grids, total, total))
     blocks = matrix[:, :size, :size].reshape(num_grids, num_atoms, 3, num_atoms, 3) if total == size else None
     if blocks is None:
         blocks = np.zeros((num_grids, num_atoms, 3, num_atoms, 3))
     for i in range(3):
         for j in range(i + 1):
-            block = columns.inner(COORDINATES[i], COORDINATES[j]) * scale
+            block = columns.inner(COORDINATES[i], COORDINATES[j]) * outer
             blocks[:, :, i, :, j] = block
             if i != j:
                 blocks[:, :, j, :, i] = block.transpose(0, 2, 1)
@@ -171,30 +192,47 @@ def normal_matrix(problem: Problem, atoms: Atoms, free: Free, exact: bool = Fals
         return matrix
     matrix[:, :size, :size] = blocks.reshape(num_grids, size, size)
 
-    # Columns that are sums over all atoms, and their factors.
-    summed = []
+    # Columns beside the coordinates: their kind, what each atom's part in them is multiplied by, and whether they are
+    # sums over all atoms or each atom has its own.
+    others = []
     if free.sigma:
-        summed.append((Kind.SIGMA, atoms.scale))
-    if free.scale:
-        summed.append((Kind.VALUE, np.ones(num_grids)))
-    for n, (kind, factor) in enumerate(summed):
-        row = size + n
-        to_atoms = np.stack([columns.inner(along, kind).sum(axis=2) for along in COORDINATES], axis=2)
-        matrix[:, row, :size] = to_atoms.reshape(num_grids, size) * (atoms.scale * factor)[:, np.newaxis]
-        for m, (other, other_factor) in enumerate(summed[: n + 1]):
-            matrix[:, row, size + m] = columns.inner(kind, other).sum(axis=(1, 2)) * factor * other_factor
+        others.append((Kind.SIGMA, factor, True))
+    if num_scales:
+        others.append((Kind.VALUE, trust, not own_scales))
+    row = size
+    places = []
+    for kind, mine, summed in others:
+        rows = slice(row, row + (1 if summed else num_atoms))
+        places.append(rows)
+        row = rows.stop
+        to_atoms = np.stack([columns.inner(kind, along) for along in COORDINATES], axis=3)  # [K, A, A, 3]
+        to_atoms *= mine[:, :, np.newaxis, np.newaxis] * factor[:, np.newaxis, :, np.newaxis]
+        to_atoms = to_atoms.reshape(num_grids, num_atoms, size)
+        matrix[:, rows, :size] = to_atoms.sum(axis=1, keepdims=True) if summed else to_atoms
+        for (other, theirs, their_sum), column in zip(others, places, strict=False):
+            inner = columns.inner(kind, other) * mine[:, :, np.newaxis] * theirs[:, np.newaxis]
+            inner = inner.sum(axis=1, keepdims=True) if summed else inner
+            matrix[:, rows, column] = inner.sum(axis=2, keepdims=True) if their_sum else inner
+    if own_scales:
+        assert problem.integral is not None, "what the weights are expected to be"
+        diagonal = np.einsum("kpp->kp", matrix)
+        diagonal[:, places[-1]] += 1 / (free.weights * problem.integral[:, np.newaxis]) ** 2
     # The background's polynomials.
-    first = size + len(summed)
+    first = row
     polynomials = [problem.polynomials(axis) for axis in range(3)]
+    everywhere = np.ones(num_grids) if problem.precision is None else problem.precision.mean(axis=(1, 2, 3))
     for q in range(len(problem.exponents)):
         basis = [along[q] for along in polynomials]
         projected = columns.projected(basis)
-        to_atoms = np.stack([projected[kind] for kind in COORDINATES], axis=2)
-        matrix[:, first + q, :size] = to_atoms.reshape(num_grids, size) * atoms.scale[:, np.newaxis]
-        for n, (kind, factor) in enumerate(summed):
-            matrix[:, first + q, size + n] = projected[kind].sum(axis=1) * factor
+        outside = np.sqrt(everywhere)[:, np.newaxis]
+        to_atoms = np.stack([projected[kind] for kind in COORDINATES], axis=2) * (factor * outside)[:, :, np.newaxis]
+        matrix[:, first + q, :size] = to_atoms.reshape(num_grids, size)
+        for (kind, mine, summed), column in zip(others, places, strict=True):
+            inner = projected[kind] * mine * outside
+            matrix[:, first + q, column] = inner.sum(axis=1, keepdims=True) if summed else inner
         for p in range(q + 1):
-            matrix[:, first + q, first + p] = np.prod([basis[axis] @ polynomials[axis][p] for axis in range(3)])
+            product = np.prod([basis[axis] @ polynomials[axis][p] for axis in range(3)])
+            matrix[:, first + q, first + p] = everywhere * product
     lower = np.tril(matrix)
     return lower + np.tril(matrix, -1).transpose(0, 2, 1)
 
@@ -210,7 +248,12 @@ def _moved(problem: Problem, atoms: Atoms, step: Array, free: Free) -> Atoms:
     sigma, scale = atoms.sigma, atoms.scale
     if free.sigma:
         sigma = np.clip(sigma + step[:, rest], 0.8 * sigma, 1.25 * sigma)
-    if free.scale:
-        scale = np.clip(scale + step[:, rest + free.sigma], 0.7 * scale, 1.4 * scale)
-    background = atoms.background + step[:, rest + free.sigma + free.scale :]
+    rest += free.sigma
+    if free.weights:
+        scale = np.clip(scale + step[:, rest : rest + num_atoms], 0.7 * scale, 1.4 * scale)
+        rest += num_atoms
+    elif free.scale:
+        scale = np.clip(scale + step[:, rest], 0.7 * scale, 1.4 * scale)
+        rest += 1
+    background = atoms.background + step[:, rest:]
     return Atoms(coords, atoms.present, sigma, scale, background)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from scipy import ndimage
 
 from pg_tf.inversion.atoms import Array, Atoms
 from pg_tf.inversion.columns import Columns
@@ -22,11 +23,17 @@ class Problem:
       grids: `[K, nx, ny, nz]`, float32 or float64.
       space: what they cover.
       exponents: `[Q, 3]`, the powers of x, y, z (from -1 to 1 across the grid) of the background's polynomials.
+      precision: `[K, nx, ny, nz]`, one over the variance of each voxel; None where all voxels count the same.
+      trust: `[K, nx, ny, nz]`, what an atom at a voxel sees of `precision`: see `weighted`.
+      integral: `[K]`, what an atom's own scale is expected to be, where those are fitted.
     """
 
     grids: npt.NDArray[Any]
     space: Space
     exponents: npt.NDArray[np.int64]
+    precision: Array | None = None
+    trust: Array | None = None
+    integral: Array | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -34,7 +41,30 @@ class Problem:
         return nx, ny, nz
 
     def __getitem__(self, rows: Any) -> Problem:
-        return Problem(self.grids[rows].astype(np.float64, copy=False), self.space[rows], self.exponents)
+        grids = self.grids[rows].astype(np.float64, copy=False)
+        more = (values if values is None else values[rows] for values in (self.precision, self.trust, self.integral))
+        return Problem(grids, self.space[rows], self.exponents, *more)
+
+    def weighted(self, grids: Array, variance: Array, atoms: Atoms) -> Problem:
+        """The problem of other grids, whose voxels count by their variance `[K, nx, ny, nz]` (infinite: not at all)."""
+        precision = 1 / variance
+        width = (atoms.sigma[:, np.newaxis] / self.space.heights).mean(axis=0) * self.shape
+        modes = ["wrap" if repeats else "nearest" for repeats in self.space.periodic]
+        trust = ndimage.gaussian_filter(precision, (0, *width), mode=("nearest", *modes), truncate=2.0)
+        return dataclasses.replace(self, grids=grids, precision=precision, trust=trust)
+
+    def loss(self, residuals: Array) -> Array:
+        """Sum of the squared residual, `[K]`, each voxel by its precision."""
+        weighted = residuals if self.precision is None else residuals * self.precision
+        return np.einsum("kxyz,kxyz->k", residuals, weighted)
+
+    def trusted(self, atoms: Atoms) -> Array:
+        """How much the voxels around each atom count, `[K, A]`."""
+        if self.trust is None:
+            return np.ones(atoms.present.shape)
+        voxels = np.floor(self.space.fractional(atoms.coords) * self.shape).astype(np.int64)
+        x, y, z = np.moveaxis(np.clip(voxels, 0, np.array(self.shape) - 1), 2, 0)
+        return self.trust[np.arange(len(self.grids))[:, np.newaxis], x, y, z]
 
     def polynomials(self, axis: int) -> Array:
         """The background's factors on an axis: `[Q, n]`."""
@@ -57,15 +87,16 @@ class Problem:
         )
 
     def slopes(self, atoms: Atoms, with_sigma: bool) -> tuple[Array, Array, Array | None, Array]:
-        """The residual r, and J^T r with J the derivatives of the model: to the coordinates `[K, A, 3]`, to sigma (None
-        unless asked for) and to the scale, each of the shape that it has in `atoms`."""
+        """The residual r, and J^T W r with J the derivatives of the model and W the precision: to the coordinates
+        `[K, A, 3]`, to sigma (None unless asked for) and to the scale, each of the shape that it has in `atoms`."""
         coords, sigma, scale = (tf.constant(v) for v in (atoms.coords, atoms.sigma, atoms.scale))
         sources = [coords, scale, sigma] if with_sigma else [coords, scale]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
             model = self.model(atoms, coords, sigma, scale)
         residual = self.grids - model.numpy() - self.background(atoms)
-        to_coords, to_scale, *to_sigma = tape.gradient(model, sources, tf.constant(residual))
+        above = residual if self.precision is None else residual * self.precision
+        to_coords, to_scale, *to_sigma = tape.gradient(model, sources, tf.constant(above))
         return residual, to_coords.numpy(), to_sigma[0].numpy() if with_sigma else None, to_scale.numpy()
 
     def overlap(self, atoms: Atoms, values: Array) -> Array:

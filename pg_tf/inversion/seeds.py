@@ -56,6 +56,15 @@ def seed(
     return atoms.padded(max(int(atoms.counts.max(initial=0)), 1))
 
 
+def best_scale(problem: Problem, atoms: Atoms) -> Array:
+    """The scale with which the atoms fit best where they are, `[K]`."""
+    grids = problem.grids - problem.background(atoms)
+    model = grids - problem.residual(atoms)
+    product, norm = (np.einsum("kxyz,kxyz->k", model, other) for other in (grids, model))
+    scale = atoms.scale * product / np.maximum(norm, np.finfo(np.float64).tiny)
+    return np.where(scale > 0, scale, atoms.scale)
+
+
 def _padded(
     num_grids: int, grid: npt.NDArray[np.int64], coords: Array, most: int
 ) -> tuple[npt.NDArray[np.bool_], Array]:
